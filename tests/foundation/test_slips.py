@@ -10,7 +10,8 @@ RIGHT = """
 gmail.com googlemail.com hotmail.com hotmail.es hotmail.fr hotmail.co.uk hotmail.com.ar outlook.com outlook.es
 outlook.com.br yahoo.com yahoo.es yahoo.co.uk yahoo.com.mx ymail.com rocketmail.com icloud.com me.com mac.com
 live.com live.es live.com.mx msn.com aol.com aol.es gmx.com gmx.net gmx.es gmx.de web.de mail.com mail.ru
-email.com email.it protonmail.com protonmail.ch proton.me pm.me zoho.com hey.com fastmail.com fastmail.fm tutanota.com
+email.com email.it protonmail.com
+protonmail.ch proton.me pm.me zoho.com hey.com fastmail.com fastmail.fm tutanota.com
 telefonica.net movistar.es movistar.com terra.es terra.com.br ono.com ya.com orange.es orange.fr wanadoo.fr
 wanadoo.es vodafone.es euskaltel.net free.fr sfr.fr laposte.net libero.it virgilio.it tiscali.it t-online.de
 freenet.de arcor.de uol.com.br bol.com.br ig.com.br prodigy.net.mx qq.com 163.com yandex.ru naver.com
