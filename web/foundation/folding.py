@@ -7,7 +7,7 @@ placeholders ordinary output expressions:
 |---|---|
 | `_("Hi %(name)s", name=n)` | the text and the value, both escaped (a `Markup` value stays as it is) |
 | `_html("Read <a href=\\"%(url)s\\">this</a>", url=u)` | the text as HTML, the value escaped |
-| `ngettext("%(num)s point", "%(num)s points", n)` | the form for `n`, escaped; `num` as the region writes it |
+| `ngettext("%(num)s point", "%(num)s points", n)` | the form for `n`, escaped; `num` as the region has it |
 | `_(variable)` | looked up when shown, for a text marked with `N_` in Python |
 | `asset("css/app.css")` | the asset's address |
 
@@ -16,6 +16,8 @@ A placeholder without a value, or an asset that is not there, stops the template
 """
 
 from collections.abc import Callable, Mapping
+
+from typing import cast
 
 from jinja2 import Environment, TemplateAssertionError, nodes
 from jinja2.visitor import NodeTransformer
@@ -55,7 +57,7 @@ class _Folding(NodeTransformer):
     def visit_Call(self, node: nodes.Call) -> nodes.Expr:  # noqa: N802
         self.generic_visit(node)
         if isinstance(node.node, nodes.Name) and (fold := self._functions.get(node.node.name)):
-            return fold(node).set_lineno(node.lineno, override=True)
+            return cast(nodes.Expr, fold(node).set_lineno(node.lineno, override=True))
         return node
 
     def visit_Output(self, node: nodes.Output) -> nodes.Output:  # noqa: N802

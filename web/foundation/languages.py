@@ -7,11 +7,11 @@ In a text, `%(name)s` stands for a value and `%%` for a percent sign; a lone `%`
 escaped where a page shows them, values too (see `web.foundation.rendering`).
 """
 
-import gettext as plural_rules
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from gettext import c2py
 from pathlib import Path
 
 from babel import Locale, UnknownLocaleError
@@ -79,7 +79,7 @@ class Catalogue:
     """The texts of one language, for one region.
 
     `tag` is what goes into `lang=""` (`es-MX`); `locale` says how numbers and dates are written; `texts`
-    gives the forms of each source text (one, or `plurals` of them); `form` the index of the form for a number.
+    gives the forms of each source text, one or `plurals` of them; `form` the index of the one for a number.
     """
 
     tag: str
@@ -151,7 +151,7 @@ def po_files(folder: Path) -> list[Path]:
 
 
 def _source() -> Catalogue:
-    return Catalogue(SOURCE_LANGUAGE, Locale.parse(SOURCE_LANGUAGE), {}, 2, plural_rules.c2py("n != 1"))
+    return Catalogue(SOURCE_LANGUAGE, Locale.parse(SOURCE_LANGUAGE), {}, 2, c2py("n != 1"))
 
 
 def _read(path: Path) -> Catalogue:
@@ -164,7 +164,7 @@ def _read(path: Path) -> Catalogue:
         if message.id and all(forms) and not message.fuzzy:
             texts[source_forms(message)[0]] = forms
     locale = Locale.parse(language, sep="-")
-    return Catalogue(language, locale, texts, catalog.num_plurals, plural_rules.c2py(catalog.plural_expr))
+    return Catalogue(language, locale, texts, catalog.num_plurals, c2py(catalog.plural_expr))
 
 
 def source_forms(message: Message) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Pages and mails from templates: one Jinja environment for each language, everything compiled at the start.
 
-Names in every template: `_`, `_html`, `ngettext` and `asset` (see `web.foundation.folding`); `lang` and `dir`
-for `<html>`; `stylesheet`, the site's CSS for a `<style>` element; `htmx`, the script's address or "" where it
-is not installed. Filters: `number`, `decimal(scale)`, `money(currency, scale)`, `date(style)`, `time` (see
+Names in every template: `_`, `_html`, `ngettext`, `asset` (see `web.foundation.folding`); `lang` and `dir`
+for `<html>`; `stylesheet`, the site's CSS for a `<style>` element; `htmx`, the script's address or "" where
+it is not installed. Filters: `number`, `decimal(scale)`, `money(currency, scale)`, `date(style)`, `time` (see
 `web.foundation.formats`). The last two show moments in the time zone of the context's `timezone`, or of
 their own argument `timezone=…`, which a macro imported without context needs.
 

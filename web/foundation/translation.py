@@ -1,4 +1,4 @@
-"""The translators' side: collecting the texts of the project, keeping the `.po` files, finding what is missing.
+"""The translators' side: collecting the project's texts, keeping the `.po` files, finding what is missing.
 
 A file is written so that it changes only where a text does: sorted, without line numbers and dates, one line
 for each text. Texts that are gone from the project are dropped; git remembers them.
@@ -7,6 +7,7 @@ for each text. Texts that are gone from the project are dropped; git remembers t
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from gettext import c2py
 from pathlib import Path
 
 from babel.messages.catalog import Catalog, Message
@@ -23,7 +24,7 @@ KEYWORDS: dict[str, tuple[int, ...] | None] = {
     "gettext": None,
     "ngettext": (1, 2),
 }
-SOURCES = (
+SOURCES: tuple[tuple[str, tuple[str, ...], str, dict[str, str]], ...] = (
     ("templates", (".html", ".txt", ".svg"), "jinja2.ext:babel_extract", {"silent": "false"}),
     ("web", (".py",), "python", {}),
 )
@@ -139,8 +140,6 @@ def _plural_faults(sources: tuple[str, ...], forms: tuple[str, ...], catalog: Ca
 
 def _examples(catalog: Catalog) -> list[list[int]]:
     """For each plural form of the language up to three numbers that take it."""
-    from gettext import c2py
-
     form = c2py(catalog.plural_expr)
     examples: list[list[int]] = [[] for _ in range(catalog.num_plurals)]
     for number in range(1000):
