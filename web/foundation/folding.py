@@ -16,7 +16,6 @@ A placeholder without a value, or an asset that is not there, stops the template
 """
 
 from collections.abc import Callable, Mapping
-
 from typing import cast
 
 from jinja2 import Environment, TemplateAssertionError, nodes

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_time
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import format_currency, format_decimal, parse_pattern
 
 KEPT = 4096
 
@@ -53,8 +53,9 @@ class Formats:
 
     def _decimal(self, minor: int, scale: int) -> str:
         """An amount in minor units, with all its decimals: `decimal(1250, 2)` is `12.50`."""
-        pattern = self._locale.decimal_formats[None]
-        written: str = pattern.apply(Decimal(minor).scaleb(-scale), self._locale, force_frac=(scale, scale))
+        pattern = parse_pattern(self._locale.decimal_formats[None].pattern)
+        pattern.frac_prec = (scale, scale)
+        written: str = pattern.apply(Decimal(minor).scaleb(-scale), self._locale)
         return written
 
     def _money(self, minor: int, currency: str, scale: int) -> str:

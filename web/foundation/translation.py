@@ -196,7 +196,5 @@ def _write(path: Path, catalog: Catalog) -> None:
         '"Content-Transfer-Encoding: 8bit\\n"\n'
         f'"Plural-Forms: {catalog.plural_forms}\\n"\n\n'
     )
-    body = "".join(
-        generate_po(catalog, omit_header=True, include_lineno=False, ignore_obsolete=True, width=0)
-    )
-    path.write_text((header + body).rstrip("\n") + "\n", encoding="utf-8", newline="\n")
+    lines = generate_po(catalog, omit_header=True, include_lineno=False, ignore_obsolete=True, width=0)
+    path.write_text((header + "".join(lines)).rstrip("\n") + "\n", encoding="utf-8", newline="\n")
