@@ -107,6 +107,11 @@ class TestTexts:
             "Términos & <rules> ¡Bienvenida, <x>! a & b"
         )
 
+    def test_indentation_is_left_out_of_pages_and_kept_in_mails(self, render: Render) -> None:
+        page = "<ul>\n  {% if items %}\n    <li>{{ items }} <b>x</b></li>\n  {% endif %}\n</ul>"
+        assert render(page, items="a\n  b") == "<ul>\n<li>a\n  b <b>x</b></li>\n</ul>"
+        assert render(page, items="a", file="mail.txt") == "<ul>\n    <li>a <b>x</b></li>\n</ul>"
+
     def test_a_text_that_is_not_literal_is_looked_up_when_shown(self, render: Render) -> None:
         assert render("{{ _(title) }}", "es", title="Not found") == "No existe"
         assert render("{{ _(title) }}", "es", title="<x>") == "&lt;x&gt;"

@@ -10,6 +10,7 @@ A `.txt` template is plain text; in all others values are escaped. An unknown na
 """
 
 import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
 
 from jinja2 import FileSystemLoader, StrictUndefined, Template, pass_context
@@ -68,7 +69,7 @@ class Renderer:
             return known
         environment = FoldingEnvironment(
             loader=FileSystemLoader(self._folder),
-            autoescape=_is_markup,
+            autoescape=FoldingEnvironment.is_markup,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -86,12 +87,14 @@ class Renderer:
             "stylesheet": Markup(self._assets.stylesheet()),  # noqa: S704 (our own file)
             "htmx": self._assets.url(HTMX) if HTMX in self._assets else "",
         }
-        _add_filters(environment, Formats(catalogue.locale))
+        environment.filters |= filters(Formats(catalogue.locale))
         self._environments[catalogue.tag] = environment
         return environment
 
 
-def _add_filters(environment: FoldingEnvironment, formats: Formats) -> None:
+def filters(formats: Formats) -> dict[str, Callable[..., str]]:
+    """The filters of every template, writing as `formats` does."""
+
     @pass_context
     def date(
         context: Context, value: dt.date | dt.datetime, style: Style = "medium", timezone: str = ""
@@ -102,17 +105,13 @@ def _add_filters(environment: FoldingEnvironment, formats: Formats) -> None:
     def time(context: Context, value: dt.datetime | dt.time, timezone: str = "") -> str:
         return formats.time(value, timezone or context.get("timezone", ""))
 
-    environment.filters |= {
+    return {
         "number": formats.number,
         "decimal": formats.decimal,
         "money": formats.money,
         "date": date,
         "time": time,
     }
-
-
-def _is_markup(name: str | None) -> bool:
-    return name is None or not name.endswith(".txt")
 
 
 def _is_visible(name: str) -> bool:
