@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.address import Email, Phone
 from web.foundation.delivery import enqueue
-from web.foundation.sealing import random_token
+from web.foundation.sealing import random_code
 from web.foundation.tokens import for_url
 from web.loyalty.customer import AlreadyKnown, Registered, Registration, find_by_address, register
 from web.loyalty.event import WALLET_PASS_REQUESTED, record
@@ -77,7 +77,7 @@ def request_pass(
         properties["delivery"] = "message"
     elif may_send_link(conn, program.id, customer_id):
         token = make_link(
-            conn, program, customer_id, "download", jti=random_token(), created_by="message"
+            conn, program, customer_id, "download", jti=random_code(), created_by="message"
         )
         properties |= {
             "delivery": "merchant",

@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.address import Email, Phone
 from web.foundation.schema import Id, Json, Moment, insert_or_skip, metadata, new_id, utc_now
+from web.foundation.sealing import digest
 from web.foundation.short_code import new_code
 from web.loyalty.consent import Decision, record_decisions
 from web.loyalty.event import ACCOUNT_VERIFIED, CUSTOMER_CREATED, record
@@ -153,6 +154,11 @@ def find_contact(conn: Connection, program_id: str, customer_id: str) -> Contact
         select(*_CONTACT).where(customer.c.program_id == program_id, customer.c.id == customer_id)
     ).one_or_none()
     return None if row is None else Contact(**row._mapping)
+
+
+def address_hash(address: str) -> str:
+    """What a verify link remembers of the address it was sent to."""
+    return digest(address.lower())
 
 
 def confirm_address(conn: Connection, program_id: str, customer_id: str, channel: str) -> bool:

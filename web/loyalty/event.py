@@ -12,6 +12,8 @@ from web.foundation.schema import Id, Json, Moment, metadata, new_id, utc_now
 CUSTOMER_CREATED = "Customer created"
 WALLET_PASS_REQUESTED = "Wallet pass requested"  # noqa: S105 - a name, no password
 ACCOUNT_VERIFIED = "Account verified"
+# Ours, outside the eighteen: a confirmation link had run out and its owner asked for another.
+VERIFICATION_REQUESTED = "Verification requested"
 
 event = Table(
     "event",

@@ -153,7 +153,9 @@ def use_link(conn: Connection, program_id: str, jti: str, purpose: Purpose) -> s
     )
 
 
-def may_send_link(conn: Connection, program_id: str, customer_id: str) -> bool:
+def may_send_link(
+    conn: Connection, program_id: str, customer_id: str, purpose: Purpose = "download"
+) -> bool:
     """Whether one more link may go to this customer now: three an hour, ten a day, whoever asked for them."""
     now = utc_now()
     recent = (
@@ -162,7 +164,7 @@ def may_send_link(conn: Connection, program_id: str, customer_id: str) -> bool:
         .where(
             one_time_link.c.program_id == program_id,
             one_time_link.c.customer_id == customer_id,
-            one_time_link.c.purpose == "download",
+            one_time_link.c.purpose == purpose,
             one_time_link.c.created_by == "message",
         )
     )

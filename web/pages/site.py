@@ -20,6 +20,7 @@ from web.loyalty.program import Program
 from web.loyalty.programs import Programs
 from web.settings import Settings
 from web.wallet.apple.wallet import AppleWallet
+from web.wallet.card import Design
 from web.wallet.google.wallet import GoogleWallet
 
 NEUTRAL_COLOUR = "#4a4540"
@@ -63,6 +64,7 @@ class Site:
     # Set after a write that something outside waits for, so that the worker need not be polled awake.
     work_to_do: asyncio.Event = field(default_factory=asyncio.Event)
     _frames: dict[tuple[str, int, str], Frame] = field(default_factory=dict)
+    designs: dict[str, Design] = field(default_factory=dict)
     whole_pages: dict[tuple[Any, ...], dict[str, bytes]] = field(default_factory=dict)
 
     def frame(self, program: Program | None, language: str) -> Frame:
@@ -73,6 +75,20 @@ class Site:
                 self._frames.clear()
             known = self._frames[key] = self._make_frame(program, language)
         return known
+
+    def badges(self, language: str) -> dict[str, str | None] | None:
+        """The vendors' badges, where the operator has put them into the badge folder."""
+        known = [name for name in ("apple", "google") if f"badges/{name}/en.svg" in self.assets]
+        if not known:
+            return None
+        return {
+            f"{name}_url": self.assets.url(
+                f"badges/{name}/{language if f'badges/{name}/{language}.svg' in self.assets else 'en'}.svg"
+            )
+            if name in known
+            else None
+            for name in ("apple", "google")
+        }
 
     async def limit(self, rule: Rule, *key: str) -> None:
         """Count one under a named rule; raises TooMany, and metrics know."""

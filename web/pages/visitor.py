@@ -20,6 +20,7 @@ from web.pages.site import Frame, Site, language_name, site_of
 LONGEST_FORM = 64 * 1024
 LONGEST_FIELD = 2000
 VISIT_SECONDS = 2 * 24 * 3600
+LINK_SECONDS = 30 * 60
 LANGUAGE_SECONDS = 365 * 24 * 3600
 
 AnyRequest = Request[Any, Any, Any]
@@ -76,6 +77,11 @@ class Visitor:
     @property
     def visit_token(self) -> str | None:
         return self.request.cookies.get(self._visit_cookie)
+
+    @property
+    def link_code(self) -> str | None:
+        """The code of the link by which this browser arrived lately."""
+        return self.request.cookies.get(self._link_cookie)
 
     @property
     def is_looking_ahead(self) -> bool:
@@ -165,6 +171,9 @@ class Visitor:
             cookies=self._cookies,
         )
 
+    def address(self, path: str, query: list[tuple[str, str]]) -> str:
+        return f"/{self.program.slug}{path}" + (f"?{urlencode(query)}" if query else "")
+
     def redirect_out(self, url: str) -> Response[bytes]:
         """On to a wallet's own address."""
         return Response(
@@ -181,6 +190,11 @@ class Visitor:
 
     def end_visit(self) -> None:
         self._set_cookie(self._visit_cookie, "", 0)
+
+    def keep_link(self, code: str) -> None:
+        """Let the browser keep the code of the link it arrived by, out of the address bar."""
+        if code != self.link_code:
+            self._set_cookie(self._link_cookie, code, LINK_SECONDS)
 
     @property
     def is_partial(self) -> bool:
@@ -250,7 +264,14 @@ class Visitor:
     @property
     def _visit_cookie(self) -> str:
         # The prefix makes browsers refuse the cookie from anywhere else: a neighbour host cannot plant a visit.
-        return f"{'__Host-' if self.site.settings.https else ''}visit-{self.program.slug}"
+        return self._cookie_name("visit")
+
+    @property
+    def _link_cookie(self) -> str:
+        return self._cookie_name("link")
+
+    def _cookie_name(self, what: str) -> str:
+        return f"{'__Host-' if self.site.settings.https else ''}{what}-{self.program.slug}"
 
     def _set_cookie(self, name: str, value: str, seconds: int, path: str = "/") -> None:
         self._cookies.append(
