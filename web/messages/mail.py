@@ -37,6 +37,10 @@ class SmtpServer(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 15.0
     return_path: str | None = None
 
+    def __repr__(self) -> str:
+        # The generated one would print the password into a log or a traceback.
+        return f"SmtpServer({self.host}:{self.port}, {self.security})"
+
     def client(self, tls_context: ssl.SSLContext | None = None) -> aiosmtplib.SMTP:
         """A client for this server, not yet connected."""
         return aiosmtplib.SMTP(
@@ -125,6 +129,9 @@ async def _answers(client: aiosmtplib.SMTP) -> bool:
         await client.noop()
     except (aiosmtplib.SMTPException, OSError):
         return False
+    except BaseException:
+        client.close()
+        raise
     return True
 
 
@@ -147,8 +154,6 @@ def _outcome(error: aiosmtplib.SMTPException | OSError) -> Outcome:
             return TryLater(f"the mail server refused the sender's address ({_codes(error)})")
         case aiosmtplib.SMTPResponseException():
             return TryLater(f"the mail server is not ready ({_codes(error)})")
-        case aiosmtplib.SMTPTimeoutError():
-            return TryLater("the mail server did not answer in time")
         case aiosmtplib.SMTPConnectError():
             return TryLater("the mail server cannot be reached")
         case aiosmtplib.SMTPServerDisconnected():

@@ -1,6 +1,7 @@
 """What is wrong with the way to the mail server, in plain words for the person who runs it."""
 
 import asyncio
+import errno
 import ipaddress
 import socket
 import ssl
@@ -23,9 +24,11 @@ async def check_smtp(
         await asyncio.get_running_loop().getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return [
-            Finding("wrong", f"The mail server's name {server.host!r} cannot be resolved.",
-                    "Check the host name for a slip, and this machine's DNS.")
-        ]  # fmt: skip
+            _wrong(
+                f"The mail server's name {server.host!r} cannot be resolved.",
+                "Check the host name for a slip, and this machine's DNS.",
+            )
+        ]
     findings = _unprotected_login(server)
     client = server.client(tls_context)
     try:
@@ -38,13 +41,19 @@ async def check_smtp(
     return [*findings, Finding("ok", f"The mail server {where} answers and accepts mail from {sender}.")]
 
 
+def _wrong(what: str, do: str) -> Finding:
+    return Finding("wrong", what, do)
+
+
 def _unprotected_login(server: SmtpServer) -> list[Finding]:
     if server.security != "none" or server.username is None or _is_this_machine(server.host):
         return []
     return [
-        Finding("wrong", "The mail server's password crosses the network unprotected.",
-                'Set the mail security to "starttls" (usually port 587) or "tls" (usually port 465).')
-    ]  # fmt: skip
+        _wrong(
+            "The mail server's password crosses the network unprotected.",
+            'Set the mail security to "starttls" (usually port 587) or "tls" (usually port 465).',
+        )
+    ]
 
 
 def _is_this_machine(host: str) -> bool:
@@ -55,67 +64,62 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _explain(error: BaseException, server: SmtpServer, where: str) -> Finding:
-    cause: BaseException = error.__cause__ or error
+    """Names what stopped the dialogue; a lost network first, then what the server said."""
+    cause = error.__cause__ or error
     match cause:
         case ssl.SSLCertVerificationError():
-            return Finding(
-                "wrong",
-                f"The certificate of {where} is not to be trusted: {cause.verify_message}.",
+            return _wrong(
+                f"The certificate of {where} is not to be trusted: {cause.verify_message}",
                 "Use the host name that the certificate is made for; have an expired one renewed; "
                 "for a private authority give its certificate to this machine.",
             )
         case ssl.SSLError():
-            return Finding(
-                "wrong",
+            return _wrong(
                 f"{where} does not speak TLS from the first byte.",
-                'Port 587 and 25 usually want the mail security "starttls", port 465 "tls".',
+                'Ports 587 and 25 usually want the mail security "starttls", port 465 "tls".',
             )
-        case ConnectionRefusedError():
-            return Finding(
-                "wrong",
+        # Several addresses that refuse arrive as one OSError with their texts joined.
+        case OSError() if f"[Errno {errno.ECONNREFUSED}]" in str(cause):
+            return _wrong(
                 f"Nothing listens at {where}.",
                 "Check the port (587, 465 or 25) and that the mail server is running.",
             )
+        case TimeoutError():
+            return _wrong(
+                f"{where} did not answer within {server.timeout:g} seconds.",
+                "A firewall may swallow the connection, and many hosts block port 25. A wrong choice "
+                'between "tls" and "starttls" can look like this too.',
+            )
+    return _explain_answer(error, where)
+
+
+def _explain_answer(error: BaseException, where: str) -> Finding:
     match error:
         case aiosmtplib.SMTPAuthenticationError():
-            return Finding(
-                "wrong",
+            return _wrong(
                 f"{where} refused the login ({error.code}).",
                 "Check user name and password; many providers want an app password or API key here.",
             )
         case aiosmtplib.SMTPSenderRefused():
-            return Finding(
-                "wrong",
+            return _wrong(
                 f"{where} takes no mail from {error.sender} ({error.code}).",
-                "Use a sender address that this server is allowed to send for.",
-            )
-        case aiosmtplib.SMTPTimeoutError() | TimeoutError():
-            return Finding(
-                "wrong",
-                f"{where} did not answer within {server.timeout:g} seconds.",
-                "A firewall may swallow the connection; many hosts block port 25. A wrong choice between "
-                '"tls" and "starttls" can also look like this.',
+                "Use a sender address that this server may send for.",
             )
         case aiosmtplib.SMTPResponseException():
-            return Finding(
-                "wrong", f"{where} answered {error.code} instead of serving.", "Ask whoever runs the server."
+            return _wrong(
+                f"{where} answered {error.code} instead of serving.", "Ask whoever runs that server."
             )
-        case aiosmtplib.SMTPServerDisconnected():
-            return Finding(
-                "wrong", f"{where} hung up.", "It may want TLS, or may not know this machine's address."
+        case aiosmtplib.SMTPException() if "STARTTLS extension" in error.message:
+            return _wrong(
+                f"{where} offers no STARTTLS, so nothing was sent to it.",
+                'Use its TLS port with the mail security "tls" (usually 465).',
             )
-    if "STARTTLS" in str(error):
-        return Finding(
-            "wrong",
-            f"{where} offers no STARTTLS, so nothing was sent to it.",
-            'Use its TLS port with the mail security "tls" (usually 465).',
-        )
-    if "AUTH" in str(error) or "authentication" in str(error):
-        return Finding(
-            "wrong",
-            f"{where} offers no login that this program knows.",
-            "Use its submission port (587 or 465), or leave the user name out if it wants none.",
-        )
-    return Finding(
-        "wrong", f"No connection to {where} ({type(cause).__name__}).", "Check host, port, network."
+        case aiosmtplib.SMTPException() if "AUTH" in error.message or "authentication" in error.message:
+            return _wrong(
+                f"{where} offers no login that this program knows.",
+                "Use its submission port (587 or 465), or leave out the user name if it wants none.",
+            )
+    return _wrong(
+        f"The connection to {where} fails ({type(error).__name__}).",
+        "Check host, port and the mail security; the server may not know this machine's address.",
     )
