@@ -8,6 +8,8 @@ import msgspec
 # A delivery's id becomes the left side of the Message-ID and goes into providers' bodies.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+# Embedding, override and isolate marks turn the text after them around (Trojan Source).
+_BIDI_CONTROLS = re.compile(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _NOT_ON_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -54,6 +56,6 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def one_line(text: str, longest: int = 200) -> str:
-    """`text` without control characters or line breaks, spaces folded, cut to `longest` characters."""
-    line = " ".join(_NOT_ON_ONE_LINE.sub(" ", text).split())
+    """`text` without line breaks, control and bidi control characters, spaces folded, cut to `longest`."""
+    line = " ".join(_NOT_ON_ONE_LINE.sub(" ", _BIDI_CONTROLS.sub("", text)).split())
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"

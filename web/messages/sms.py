@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64encode
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal, cast
@@ -84,15 +85,14 @@ class HttpSmsSender:
         headers = {"Idempotency-Key": message.id}
         if provider.bearer is not None:
             headers["Authorization"] = f"Bearer {provider.bearer}"
-        basic = (
-            None if provider.username is None else httpx.BasicAuth(provider.username, provider.password or "")
-        )
+        elif provider.username is not None:
+            basic = f"{provider.username}:{provider.password or ''}".encode()
+            headers["Authorization"] = f"Basic {b64encode(basic).decode()}"
         return await self._client.post(
             provider.url,
             json=fields if provider.form == "json" else None,
             data=cast(dict[str, str], fields) if provider.form == "form" else None,
             headers=headers,
-            auth=basic,
             timeout=provider.timeout,
             follow_redirects=False,
         )
