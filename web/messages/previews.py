@@ -31,9 +31,7 @@ class _Sample(msgspec.Struct, frozen=True):
     asked: Asked
 
 
-def previews(
-    renderer: Renderer, locales: Sequence[str] = ("en", "es", "ar")
-) -> list[tuple[str, Message]]:
+def previews(renderer: Renderer, locales: Sequence[str] = ("en", "es", "ar")) -> list[tuple[str, Message]]:
     """Each message in each of `locales`, named by its case; the locale is the message's own."""
     samples = (_usual(), _hard())
     return [
@@ -54,7 +52,12 @@ def _messages(renderer: Renderer, sample: _Sample, locale: str) -> Iterator[tupl
     yield (
         "confirmation",
         texts.confirmation(
-            mail, brand, renderer, customer_name=sample.customer, verify_url=verify, card_number="4021 7730 9816"
+            mail,
+            brand,
+            renderer,
+            customer_name=sample.customer,
+            verify_url=verify,
+            card_number="4021 7730 9816",
         ),
     )
     yield "card-link", texts.card_link(mail, brand, renderer, download_url=download, asked=asked)
@@ -93,7 +96,10 @@ def _hard() -> _Sample:
     )
     customer = "María de los Ángeles Fernández-Villaverde Echevarría-O’Donnell"[:60]
     return _Sample(
-        "hard", brand, customer, Asked(at=_ASKED.at, time_zone="America/Argentina/Buenos_Aires", device="Pixel 9")
+        "hard",
+        brand,
+        customer,
+        Asked(at=_ASKED.at, time_zone="America/Argentina/Buenos_Aires", device="Pixel 9"),
     )
 
 

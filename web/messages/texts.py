@@ -25,8 +25,8 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 # What a phone would turn into a link, or an offer in the place of a name.
 _NOT_A_NAME = re.compile(r"[/@<>{}\\]|\w{2,}\.\w{2,}|\d{4,}")
 _LONGEST_NAME = 60
-# Leaves about 90 characters of an SMS for its words in any language and 40 for its link.
-_LONGEST_SMS_BRAND = 30
+# A long name gives way before a message costs a second SMS, but stays recognisable.
+_LONGEST_SMS_BRAND = (40, 24, 14)
 
 
 class Renderer(Protocol):
@@ -118,24 +118,20 @@ def someone_tried(
     return _mail("someone_tried", envelope, brand, renderer, url=download_url, **_asking(asked, minutes))
 
 
-def confirmation_sms(
-    envelope: Envelope, brand: MailBrand, renderer: Renderer, *, verify_url: str
-) -> Message:
-    """The confirmation by SMS: one part if the link is short (40 characters)."""
+def confirmation_sms(envelope: Envelope, brand: MailBrand, renderer: Renderer, *, verify_url: str) -> Message:
+    """The confirmation by SMS: as long as `card_link_sms`."""
     return _sms("confirmation", envelope, brand, renderer, verify_url)
 
 
-def card_link_sms(
-    envelope: Envelope, brand: MailBrand, renderer: Renderer, *, download_url: str
-) -> Message:
-    """The card's link by SMS: one part if the link is short (40 characters)."""
+def card_link_sms(envelope: Envelope, brand: MailBrand, renderer: Renderer, *, download_url: str) -> Message:
+    """The card's link by SMS: one part, in English and Spanish, when the link has up to 60 characters."""
     return _sms("card_link", envelope, brand, renderer, download_url)
 
 
 def someone_tried_sms(
     envelope: Envelope, brand: MailBrand, renderer: Renderer, *, download_url: str
 ) -> Message:
-    """The answer to a registration with a known number: one part if the link is short (40 characters)."""
+    """The answer to a registration with a known number: as long as `card_link_sms`."""
     return _sms("someone_tried", envelope, brand, renderer, download_url)
 
 
@@ -159,11 +155,13 @@ def _mail(name: str, envelope: Envelope, brand: MailBrand, renderer: Renderer, *
 
 
 def _sms(name: str, envelope: Envelope, brand: MailBrand, renderer: Renderer, url: str) -> Message:
-    program = one_line(brand.name, _LONGEST_SMS_BRAND)
-    text = renderer.render(f"emails/{name}.sms.txt", envelope.locale, program=program, url=url)
-    return Message(
-        id=envelope.id, channel="sms", to=envelope.to, locale=envelope.locale, text=gsm.plain(text.strip())
-    )
+    for longest in _LONGEST_SMS_BRAND:
+        program = one_line(brand.name, longest)
+        text = renderer.render(f"emails/{name}.sms.txt", envelope.locale, program=program, url=url)
+        text = gsm.plain(text.strip())
+        if gsm.parts(text) == 1:
+            break
+    return Message(id=envelope.id, channel="sms", to=envelope.to, locale=envelope.locale, text=text)
 
 
 def _asking(asked: Asked, minutes: int | None) -> dict[str, object]:
