@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
-from itertools import count
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -89,8 +89,10 @@ def _passes(certificates: Certificates) -> Callable[[], object]:
     content = Content(
         _design(), certificates.pass_type_id, certificates.team_id, "https://club.example/passkit"
     )
-    package, holders = Package(content, images, ManifestSigner(certificates)), count()
-    return lambda: package.build(_card(next(holders)))
+    package = Package(content, images, ManifestSigner(certificates))
+    # More holders than any cache along the way keeps values for.
+    cards = cycle([_card(holder) for holder in range(10_000)])
+    return lambda: package.build(next(cards))
 
 
 def _design() -> Design:

@@ -91,9 +91,7 @@ def _read(path: Path) -> bytes:
 
 def _rsa(key: object, path: Path) -> rsa.RSAPrivateKey:
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise CertificateError(
-            f"the key in {path} is not an RSA key, which Apple's pass certificates are for"
-        )
+        raise CertificateError(f"the key in {path} is not the RSA key that a pass certificate has")
     return key
 
 

@@ -23,6 +23,7 @@ _BARCODES = {
     "pdf417": "PKBarcodeFormatPDF417",
     "code128": "PKBarcodeFormatCode128",
 }
+_AS_DATE = {"dateStyle": "PKDateStyleMedium", "timeStyle": "PKDateStyleNone"}
 _NAME_LIMIT = 64  # more is cut off on the front of a pass anyway
 
 
@@ -39,7 +40,8 @@ class Content:
         self._barcode = _BARCODES[design.barcode]
         self._web_service_url = web_service_url if (web_service_url or "").startswith("https://") else None
         self._design = design
-        self._page_links = design.page_links()
+        pages = design.page_links()
+        self._pages = {locale: self._links(pages, locale) for locale in design.locales}
         self._fixed: dict[str, Any] = {
             "formatVersion": 1,
             "passTypeIdentifier": pass_type_id,
@@ -57,23 +59,25 @@ class Content:
 
     def of(self, card: Card) -> dict[str, Any]:
         """`pass.json` of one card, ready to be encoded."""
+        number = plain(card.spaced_number)
+        expires = _iso(card.expires) if card.expires else None
         content = self._fixed | {
             "serialNumber": card.serial,
-            "barcodes": [self._barcode_of(card)],
-            STYLES[card.kind]: self._fields(card),
+            "barcodes": [self._barcode_of(card, number)],
+            STYLES[card.kind]: self._front(card) | {"backFields": self._back(card, number, expires)},
         }
         if self._web_service_url:
             content["webServiceURL"] = self._web_service_url
             content["authenticationToken"] = card.token
-        if card.expires:
-            content["expirationDate"] = _iso(card.expires)
+        if expires:
+            content["expirationDate"] = expires
         if card.voided:
             content["voided"] = True
         if card.locations:
             content["locations"] = [_location(location) for location in card.locations]
         return content
 
-    def _barcode_of(self, card: Card) -> dict[str, str]:
+    def _barcode_of(self, card: Card, number: str) -> dict[str, str]:
         try:
             card.number.encode("iso-8859-1")  # what most scanners expect
             encoding = "iso-8859-1"
@@ -83,10 +87,10 @@ class Content:
             "format": self._barcode,
             "message": card.number,
             "messageEncoding": encoding,
-            "altText": plain(card.spaced_number),
+            "altText": number,
         }
 
-    def _fields(self, card: Card) -> dict[str, list[Field]]:
+    def _front(self, card: Card) -> dict[str, list[Field]]:
         """The fields by their place; each key occurs once in a pass. The header is what remains visible
         of a card in Wallet's stack, so the balance stands there."""
         reward = card.next_reward
@@ -110,21 +114,24 @@ class Content:
             "primaryFields": primary,
             "secondaryFields": secondary,
             "auxiliaryFields": [],
-            "backFields": self._back(card),
         }
 
-    def _back(self, card: Card) -> list[Field]:
-        fields = [self._field("number", "card_number", plain(card.spaced_number))]
-        if card.expires:
-            expires = self._field("expires", "expires", _iso(card.expires))
-            fields.append(expires | {"dateStyle": "PKDateStyleMedium", "timeStyle": "PKDateStyleNone"})
-        opener = self._design.label_text("open", card.locale)
-        return fields + [self._link(link, opener) for link in card.links or self._page_links]
+    def _back(self, card: Card, number: str, expires: str | None) -> list[Field]:
+        fields = [self._field("number", "card_number", number)]
+        if expires:
+            fields.append(self._field("expires", "expires", expires) | _AS_DATE)
+        if not card.links and card.locale in self._pages:
+            return fields + self._pages[card.locale]
+        return fields + self._links(card.links or self._design.page_links(), card.locale)
 
-    def _link(self, link: Link, opener: str) -> Field:
-        # `value` is what a watch, which knows no links, shows.
-        anchor = f'<a href="{escape(link.url)}">{escape(plain(opener))}</a>'
-        return self._field(f"link_{link.label}", link.label, link.url) | {"attributedValue": anchor}
+    def _links(self, links: Iterable[Link], locale: str) -> list[Field]:
+        opener = escape(plain(self._design.label_text("open", locale)))
+        return [
+            # `value` is what a watch, which knows no links, shows.
+            self._field(f"link_{link.label}", link.label, link.url)
+            | {"attributedValue": f'<a href="{escape(link.url)}">{opener}</a>'}
+            for link in links
+        ]
 
     def _field(self, key: str, label: str, value: str, changed: str | None = None) -> Field:
         field = {"key": key, "label": self._keys[label], "value": value}

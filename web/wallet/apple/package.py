@@ -63,7 +63,8 @@ class Package:
 
 def _entries(files: Mapping[str, bytes], offset: int) -> tuple[bytes, bytes]:
     """Stored entries that begin `offset` bytes into the archive, and their lines of its directory."""
-    entries, directory = [], []
+    entries: list[bytes] = []
+    directory: list[bytes] = []
     for name, data in files.items():
         path = name.encode("ascii")
         # time, date, checksum, packed size, unpacked size, length of the name, length of extra fields

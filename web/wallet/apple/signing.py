@@ -78,9 +78,9 @@ class ManifestSigner:
     def sign(self, manifest: bytes, moment: datetime) -> bytes:
         """The DER of the detached signature over `manifest`; `moment` is in UTC."""
         time, digest = encode_time(moment), sha256(manifest).digest()
-        attributes, message = self._pieces.get(time[0]) or self._prepare(time[0], len(time) - 2)
-        signature = self._sign(_fill(attributes, time, digest), self._padding, self._hash)
-        return _fill(message, time, digest, signature)
+        (a, b, c), (w, x, y, z) = self._pieces.get(time[0]) or self._prepare(time[0], len(time) - 2)
+        signature = self._sign(b"".join((a, time, b, digest, c)), self._padding, self._hash)
+        return b"".join((w, time, x, digest, y, signature, z))
 
     def _prepare(self, time_tag: int, time_length: int) -> tuple[list[bytes], list[bytes]]:
         """The pieces around time, digest and signature, for times of this tag and length."""
@@ -147,10 +147,3 @@ def _cut(encoded: bytes, *values: bytes) -> list[bytes]:
         piece, _, encoded = encoded.partition(value)
         pieces.append(piece)
     return [*pieces, encoded]
-
-
-def _fill(pieces: list[bytes], *values: bytes) -> bytes:
-    parts = [pieces[0]]
-    for value, piece in zip(values, pieces[1:], strict=True):
-        parts += (value, piece)
-    return b"".join(parts)
