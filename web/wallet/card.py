@@ -97,15 +97,15 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
     def text(self, texts: Texts, locale: str | None = None) -> str:
         """The text in `locale`, else in the programme's default, else in any language there is."""
         for choice in (locale or self.locales[0], self.locales[0], *texts):
-            if choice in texts:
-                return texts[choice]
+            if text := texts.get(choice):
+                return text
         return ""
 
     def label_texts(self, label_id: str) -> Texts:
         """A label in each of the programme's languages, the English source standing in for a missing one."""
         texts = self.labels.get(label_id, {})
-        fallback = texts.get(self.locales[0], LABELS[label_id])
-        return {locale: texts.get(locale, fallback) for locale in self.locales}
+        fallback = texts.get(self.locales[0]) or LABELS[label_id]
+        return {locale: texts.get(locale) or fallback for locale in self.locales}
 
     def label_text(self, label_id: str, locale: str | None = None) -> str:
         return self.text(self.label_texts(label_id), locale)

@@ -5,9 +5,12 @@ the subject, key usages and marker extensions that iOS looks for. No phone trust
 everything but the trust can be tested without an Apple account.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -35,11 +38,20 @@ _LIFETIME = timedelta(days=3650)
 def development_certificates(folder: Path, *, pass_type_id: str, team_id: str) -> Certificates:
     """The authority kept in `folder`, made there if there is none or it is for another pass type or team.
 
-    Several processes may start at once: each makes its own and the first to move it into place wins.
+    Several processes may start at once: they wait for one another, and a crash leaves no half authority.
     """
-    if not _serves(folder, pass_type_id, team_id):
-        _make(folder, pass_type_id, team_id)
-    return _load(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _alone_in(folder.parent):
+        if folder.exists():
+            held = _load(folder)
+            if (held.pass_type_id, held.team_id) == (pass_type_id, team_id):
+                return held
+            shutil.rmtree(folder)
+        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))  # mode 0700
+        for name, content in _authority(pass_type_id, team_id).items():
+            write_private(draft / name, content)
+        draft.rename(folder)
+        return _load(folder)
 
 
 def is_development(certificate: x509.Certificate) -> bool:
@@ -52,27 +64,15 @@ def _load(folder: Path) -> Certificates:
     return load_pem(folder / CERTIFICATE, folder / KEY, folder / INTERMEDIATE)
 
 
-def _serves(folder: Path, pass_type_id: str, team_id: str) -> bool:
-    if not folder.exists():
-        return False
-    held = _load(folder)
-    return (held.pass_type_id, held.team_id) == (pass_type_id, team_id)
-
-
-def _make(folder: Path, pass_type_id: str, team_id: str) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))  # mode 0700
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Holds a lock on the folder itself; it is given back even when the process dies."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        for name, content in _authority(pass_type_id, team_id).items():
-            write_private(draft / name, content)
-        if folder.exists():  # for another pass type or team
-            folder.rename(draft / "replaced")
-        draft.rename(folder)
-        shutil.rmtree(folder / "replaced", ignore_errors=True)
-    except OSError:
-        shutil.rmtree(draft, ignore_errors=True)
-        if not _serves(folder, pass_type_id, team_id):  # it was not another process that came first
-            raise
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_private(path: Path, content: bytes) -> None:

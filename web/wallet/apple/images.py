@@ -55,10 +55,10 @@ def decode(source: bytes) -> Image.Image:
             warnings.simplefilter("ignore")  # a doubtful size is refused just below
             picture = Image.open(io.BytesIO(source), formats=_FORMATS)
         if picture.width * picture.height > MAX_PIXELS:
-            raise PictureError(f"The picture has more than {MAX_PIXELS // 1_000_000} million pixels.")
+            raise Image.DecompressionBombError
         return ImageOps.exif_transpose(picture).convert("RGBA")
-    except PictureError:
-        raise
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"The picture has more than {MAX_PIXELS // 1_000_000} million pixels.") from error
     except Exception as error:  # a broken file raises whatever its decoder stumbles over
         raise PictureError("The file is not a PNG, JPEG or WebP picture that can be read.") from error
 
