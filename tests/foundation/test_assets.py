@@ -208,6 +208,13 @@ class TestCompressedForms:
         monkeypatch.delattr(module, "compress")
         assert load(root).url("css/app.css") == first.url("css/app.css")
 
+    def test_a_folder_among_the_assets_is_not_served(self, root: Path) -> None:
+        folder = root / "assets" / "built"
+        for _ in range(2):
+            assets = Assets.load(root / "assets", root / "node_modules", folder)
+        assert not [name for name in ("css/app.css", "LICENCE") if name not in assets]
+        assert not [path.name for path in folder.iterdir() if f"built/{path.name}" in assets]
+
     def test_a_folder_that_cannot_be_written_is_done_without(self, root: Path) -> None:
         (root / "cache").write_text("a file where the folder should be")
         assert load(root).bytes("css/app.css") == CSS

@@ -82,6 +82,12 @@ def test_the_android_hint_never_overrules_an_iphone() -> None:
     assert detect("Mozilla/5.0 (iPhone; like Mac OS X) Safari/604.1", mobile_hint="?1").platform == "ios"
 
 
+def test_a_hint_of_another_system_is_no_android() -> None:
+    linux = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/154.0.0.0"
+    assert detect(linux, platform_hint='"Windows"', mobile_hint="?1").platform == "desktop"
+    assert detect(linux, platform_hint='"iOS"').platform == "ios"
+
+
 @given(st.text(), st.text(), st.text(), st.text())
 def test_nothing_that_is_sent_makes_it_fail(ua: str, platform: str, mobile: str, requested_with: str) -> None:
     detect(ua, platform_hint=platform, mobile_hint=mobile, requested_with=requested_with)

@@ -31,6 +31,7 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "templates" / "emails" / "card.txt").write_text('{{ _("Your card") }}')
     (tmp_path / "web" / "errors.py").write_text(
         'TITLE = N_("Not found")\nsubject = _("Your card")\nother = catalogue.gettext("Try again")\n'
+        'title = renderer.text(language, "Welcome")\nquery = text("SELECT 1")\n'
     )
     return tmp_path
 
@@ -47,6 +48,7 @@ SPANISH = {
     "Your card": "Tu tarjeta",
     "Not found": "No existe",
     "Try again": "Inténtalo otra vez",
+    "Welcome": "Te damos la bienvenida",
 }
 
 
@@ -59,6 +61,7 @@ def test_texts_are_collected_from_templates_and_code(project: Path) -> None:
         "Your card",
         "Not found",
         "Try again",
+        "Welcome",
     }
 
 

@@ -86,8 +86,6 @@ def parse_email(text: str) -> Email:
     except EmailNotValidError as error:
         raise BadEmailError("bad_local") from error
     value = f"{valid.local_part}@{valid.ascii_domain}"
-    if len(value) > _LONGEST_EMAIL:
-        raise BadEmailError("too_long")
     return Email(value, value.lower())
 
 

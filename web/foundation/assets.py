@@ -69,7 +69,9 @@ class Assets:
 
         `cache` is a folder for the compressed forms; it is made, and if that is not possible done without.
         """
-        files = {path.relative_to(root).as_posix(): path for path in _files(root)}
+        files = {
+            path.relative_to(root).as_posix(): path for path in _files(root) if cache not in path.parents
+        }
         if (node_modules / HTMX_FILE).is_file():
             files[HTMX] = node_modules / HTMX_FILE
         assets = {name: _asset(name, path.read_bytes(), cache) for name, path in sorted(files.items())}

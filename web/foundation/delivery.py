@@ -258,6 +258,11 @@ def backlog(conn: Connection) -> Backlog:
     return Backlog(waiting, dead, oldest)
 
 
-def next_due(conn: Connection) -> datetime | None:
-    """When the next delivery falls due, so that an idle worker sleeps until then."""
-    return conn.scalar(select(func.min(delivery.c.due_at)).where(delivery.c.state == WAITING))
+def has_due(conn: Connection) -> bool:
+    """Whether a delivery may be due; one that waits for its lane's first counts too."""
+    return (
+        conn.scalar(
+            select(delivery.c.id).where(delivery.c.state == WAITING, delivery.c.due_at <= utc_now()).limit(1)
+        )
+        is not None
+    )

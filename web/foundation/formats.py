@@ -16,6 +16,7 @@ from babel.numbers import format_currency, format_decimal, parse_pattern
 KEPT = 4096
 
 Style = Literal["short", "medium", "long", "full"]
+STYLES = get_args(Style)
 
 
 class Formats:
@@ -35,8 +36,8 @@ class Formats:
         A moment without an offset is taken as UTC, as everything is stored. ValueError for a moment without
         a time zone or an unknown style, ZoneInfoNotFoundError for an unknown zone.
         """
-        if style not in get_args(Style):
-            raise ValueError(f"no date style {style!r}: it is one of {', '.join(get_args(Style))}")
+        if style not in STYLES:
+            raise ValueError(f"no date style {style!r}: it is one of {', '.join(STYLES)}")
         if isinstance(value, dt.datetime):
             value = _local(value, timezone).date()
         return self._day(value, style)
@@ -44,8 +45,8 @@ class Formats:
     def time(self, value: dt.datetime | dt.time, timezone: str = "") -> str:
         """The hour and minute of `value`; a moment needs the `timezone`, as for `date`."""
         if isinstance(value, dt.datetime):
-            value = _local(value, timezone).time()
-        return self._hour(value.replace(second=0, microsecond=0))
+            value = _local(value, timezone)
+        return self._hour(value.hour, value.minute)
 
     def _number(self, value: int | float | Decimal) -> str:
         """A count or measure: `1,234`."""
@@ -65,8 +66,8 @@ class Formats:
     def _format_day(self, value: dt.date, style: Style) -> str:
         return format_date(value, style, locale=self._locale)
 
-    def _format_hour(self, value: dt.time) -> str:
-        return format_time(value, "short", locale=self._locale)
+    def _format_hour(self, hour: int, minute: int) -> str:
+        return format_time(dt.time(hour, minute), "short", locale=self._locale)
 
 
 def _local(moment: dt.datetime, timezone: str) -> dt.datetime:

@@ -10,15 +10,15 @@ escaped where a page shows them, values too (see `web.foundation.rendering`).
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from gettext import c2py
 from pathlib import Path
 
 from babel import Locale, UnknownLocaleError
 from babel.messages.catalog import Message
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal
 
+from web.foundation.formats import Formats
 from web.foundation.negotiation import weights
 
 SOURCE_LANGUAGE = "en"
@@ -92,6 +92,11 @@ class Catalogue:
     def direction(self) -> str:
         return self.locale.text_direction
 
+    @cached_property
+    def formats(self) -> Formats:
+        """How the region writes numbers, money and dates; it keeps what it has written once."""
+        return Formats(self.locale)
+
     def text(self, message: str) -> str:
         """The translation of `message` with its placeholders still open, or `message` where there is none."""
         return self.texts.get(message, (message,))[0]
@@ -110,7 +115,7 @@ class Catalogue:
     def ngettext(self, singular: str, plural: str, num: int, /, **values: object) -> str:
         """The form for `num`, filled in; `%(num)s` is the number as the region writes it, unless given."""
         if "num" not in values:
-            values["num"] = format_decimal(num, locale=self.locale)
+            values["num"] = self.formats.number(num)
         return interpolate(self.forms(singular, plural)[self.form(abs(num))], values)
 
 

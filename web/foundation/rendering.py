@@ -28,13 +28,15 @@ class Renderer:
 
     With `development` a changed template is read again; without, all are compiled here, so that a template
     that does not compile stops the start and no visitor waits for a compiler.
+
+    `catalogues` stays at hand for texts and formats outside templates: `renderer.catalogues.find("es-MX")`.
     """
 
     def __init__(
         self, templates: Path, catalogues: Catalogues, assets: Assets, *, development: bool = False
     ) -> None:
         self._folder = templates
-        self._catalogues = catalogues
+        self.catalogues = catalogues
         self._assets = assets
         self._development = development
         self._environments: dict[str, FoldingEnvironment] = {}
@@ -54,11 +56,11 @@ class Renderer:
 
     def text(self, locale: str, message: str, /, **values: object) -> str:
         """`message` in the language of `locale`, filled in and not escaped; for a text marked with `N_`."""
-        return self._catalogues.find(locale).gettext(message, **values)
+        return self.catalogues.find(locale).gettext(message, **values)
 
     def _template(self, name: str, locale: str) -> Template:
         """For a region (`es-MX`), whose templates are compiled when the first page asks for them."""
-        catalogue = self._catalogues.find(locale)
+        catalogue = self.catalogues.find(locale)
         template = self._environment(catalogue).get_template(name)
         if not self._development:
             self._compiled[name, catalogue.tag] = template
@@ -87,7 +89,7 @@ class Renderer:
             "stylesheet": Markup(self._assets.stylesheet()),  # noqa: S704 (our own file)
             "htmx": self._assets.url(HTMX) if HTMX in self._assets else "",
         }
-        environment.filters |= filters(Formats(catalogue.locale))
+        environment.filters |= filters(catalogue.formats)
         self._environments[catalogue.tag] = environment
         return environment
 

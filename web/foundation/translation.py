@@ -16,13 +16,15 @@ from babel.messages.pofile import generate_po, read_po
 
 from web.foundation.languages import PLACEHOLDER, po_files, source_forms, translated_forms
 
-# `_html` is `_` for a text whose tags are meant (see web.foundation.folding).
+# `_html` is `_` for a text whose tags are meant (see web.foundation.folding); `text` is the renderer's, whose
+# first argument is the language.
 KEYWORDS: dict[str, tuple[int, ...] | None] = {
     "_": None,
     "_html": None,
     "N_": None,
     "gettext": None,
     "ngettext": (1, 2),
+    "text": (2,),
 }
 SOURCES: tuple[tuple[str, tuple[str, ...], str, dict[str, str]], ...] = (
     ("templates", (".html", ".txt", ".svg"), "jinja2.ext:babel_extract", {"silent": "false"}),

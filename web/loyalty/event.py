@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Index, Integer, String, Table, insert, select, text, update
+from sqlalchemy import Column, Index, Integer, String, Table, insert, select, update
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import Id, Json, Moment, metadata, new_id, utc_now
@@ -96,8 +96,6 @@ def take_waiting(conn: Connection, most: int) -> list[Event]:
     return sorted((Event(**row._mapping) for row in rows), key=lambda taken: taken.id)
 
 
-def oldest_waiting(conn: Connection) -> datetime | None:
-    """When the oldest event that waits for its deliveries happened; for health checks."""
-    return conn.scalar(
-        select(event.c.at).where(event.c.dispatched_at.is_(None)).order_by(text("id")).limit(1)
-    )
+def has_waiting(conn: Connection) -> bool:
+    """Whether there is an event whose deliveries are not written yet."""
+    return conn.scalar(select(event.c.id).where(event.c.dispatched_at.is_(None)).limit(1)) is not None

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import CheckConstraint, Column, Index, Integer, String, Table, func, select, update
+from sqlalchemy import CheckConstraint, Column, Index, Integer, String, Table, delete, func, select, update
 from sqlalchemy.engine import Connection
 
 from web.foundation import tokens
@@ -54,6 +54,7 @@ Index(
     one_time_link.c.purpose,
     one_time_link.c.created_at,
 )
+Index("ix_one_time_link_expires_at", one_time_link.c.expires_at)
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,3 +172,10 @@ def may_send_link(
     hour = conn.scalar(recent.where(one_time_link.c.created_at > now - timedelta(hours=1))) or 0
     day = conn.scalar(recent.where(one_time_link.c.created_at > now - timedelta(days=1))) or 0
     return hour < MOST_LINK_MESSAGES_AN_HOUR and day < MOST_LINK_MESSAGES_A_DAY
+
+
+def purge_links(conn: Connection) -> int:
+    """Delete links that ended a month ago; until then their dead page can still offer a new one."""
+    return conn.execute(
+        delete(one_time_link).where(one_time_link.c.expires_at <= utc_now() - timedelta(days=30))
+    ).rowcount
