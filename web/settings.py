@@ -7,6 +7,7 @@
 import difflib
 import ipaddress
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -61,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # A plain HTTP provider: {to}, {text} and {id} in the body are filled in.
     sms_url: str = ""
     sms_body: str = ""
-    sms_content_type: Literal["application/json", "application/x-www-form-urlencoded"] = "application/json"
+    sms_form: Literal["json", "form"] = "json"
     sms_bearer: str = ""
     sms_username: str = ""
     sms_password: str = ""
@@ -137,7 +138,19 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         problems = _contradictions(settings)
     if problems:
         raise SettingsError("\n".join(problems))
-    return settings
+    return _with_development_key(settings)
+
+
+def _with_development_key(settings: Settings) -> Settings:
+    """In development a secret key is made at first start and kept in the data folder."""
+    if settings.secret_keys or not settings.development:
+        return settings
+    path = settings.data_dir / "secret.key"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(0o600)
+        path.write_text(secrets.token_hex(32))
+    return msgspec.structs.replace(settings, secret_keys=(path.read_text(),))
 
 
 def variable_name(field: str) -> str:

@@ -79,6 +79,7 @@ async def test_starttls_asked_of_a_server_without_it() -> None:
     assert "offers no STARTTLS" in finding.what
 
 
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 async def test_a_refused_login_shows_no_password() -> None:
     async with smtp_server(Post(), auth_required=True) as port:
         finding = only(await check_smtp(way(port, username="pasito", password="hunter2"), SENDER))

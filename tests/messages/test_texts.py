@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.messages.conftest import EnglishRenderer
+from web.foundation.rendering import Renderer
 from web.messages import gsm, texts
 from web.messages.envelope import Envelope, Message, one_line
 from web.messages.mime import wire_mail
@@ -75,18 +75,18 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"[\w'’]+", text))
 
 
-def confirmation(renderer: EnglishRenderer, *, by: MailBrand | None = None, **changed: Any) -> Message:
+def confirmation(renderer: Renderer, *, by: MailBrand | None = None, **changed: Any) -> Message:
     values = {"customer_name": "Ana", "verify_url": URL, "card_number": NUMBER} | changed
     return texts.confirmation(ENVELOPE, by or brand(), renderer, **values)
 
 
-def card_link(renderer: EnglishRenderer, *, by: MailBrand | None = None, **changed: Any) -> Message:
+def card_link(renderer: Renderer, *, by: MailBrand | None = None, **changed: Any) -> Message:
     return texts.card_link(
         ENVELOPE, by or brand(), renderer, **{"download_url": URL, "asked": ASKED} | changed
     )
 
 
-def someone_tried(renderer: EnglishRenderer, *, by: MailBrand | None = None, **changed: Any) -> Message:
+def someone_tried(renderer: Renderer, *, by: MailBrand | None = None, **changed: Any) -> Message:
     return texts.someone_tried(
         ENVELOPE, by or brand(), renderer, **{"download_url": URL, "asked": ASKED} | changed
     )
@@ -110,7 +110,7 @@ def page_of(message: Message) -> Page:
         (someone_tried, "Somebody tried to register with your address."),
     ],
 )
-def test_html_and_text_say_the_same(compose: Compose, preheader: str, renderer: EnglishRenderer) -> None:
+def test_html_and_text_say_the_same(compose: Compose, preheader: str, renderer: Renderer) -> None:
     message = compose(renderer)
     page = page_of(message)
     assert {link for link in page.links if link} == set(re.findall(r"https://\S+", message.text))
@@ -120,9 +120,7 @@ def test_html_and_text_say_the_same(compose: Compose, preheader: str, renderer: 
 
 
 @pytest.mark.parametrize("compose", MAILS)
-def test_a_mail_has_one_button_and_its_address_in_full_below(
-    compose: Compose, renderer: EnglishRenderer
-) -> None:
+def test_a_mail_has_one_button_and_its_address_in_full_below(compose: Compose, renderer: Renderer) -> None:
     message = compose(renderer)
     page = page_of(message)
     assert [a.get("class") for tag, a in page.tags if tag == "a"].count("button") == 1
@@ -131,7 +129,7 @@ def test_a_mail_has_one_button_and_its_address_in_full_below(
 
 
 @pytest.mark.parametrize("compose", MAILS)
-def test_a_mail_goes_to_the_customer_from_the_programme(compose: Compose, renderer: EnglishRenderer) -> None:
+def test_a_mail_goes_to_the_customer_from_the_programme(compose: Compose, renderer: Renderer) -> None:
     message = compose(renderer)
     assert (message.id, message.channel, message.to) == ("0193-a", "mail", "ana@example.com")
     assert (message.from_name, message.from_address) == ("Brew Bar", "card@brewbar.example")
@@ -141,14 +139,14 @@ def test_a_mail_goes_to_the_customer_from_the_programme(compose: Compose, render
 
 @pytest.mark.parametrize("compose", MAILS)
 def test_no_holiday_reply_comes_back_and_nobody_can_unsubscribe_from_their_own_links(
-    compose: Compose, renderer: EnglishRenderer
+    compose: Compose, renderer: Renderer
 ) -> None:
     headers = compose(renderer).headers
     assert headers == {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}
 
 
 @pytest.mark.parametrize("compose", MAILS)
-def test_a_mail_says_why_it_came_and_who_sent_it(compose: Compose, renderer: EnglishRenderer) -> None:
+def test_a_mail_says_why_it_came_and_who_sent_it(compose: Compose, renderer: Renderer) -> None:
     for said in (message := compose(renderer)).text, page_of(message).words:
         assert "You get this mail because" in said
         assert "you need not do anything" in said
@@ -156,16 +154,14 @@ def test_a_mail_says_why_it_came_and_who_sent_it(compose: Compose, renderer: Eng
 
 
 @pytest.mark.parametrize("compose", MAILS)
-def test_a_programme_without_logo_and_postal_line_leaves_no_gap(
-    compose: Compose, renderer: EnglishRenderer
-) -> None:
+def test_a_programme_without_logo_and_postal_line_leaves_no_gap(compose: Compose, renderer: Renderer) -> None:
     message = compose(renderer, by=brand(logo_url=None, postal_address=None, reply_to=None))
     assert "img" not in {tag for tag, _ in page_of(message).tags}
     assert "None" not in message.text + (message.html or "")
     assert message.reply_to is None
 
 
-def test_the_confirmation_greets_and_shows_the_card_number(renderer: EnglishRenderer) -> None:
+def test_the_confirmation_greets_and_shows_the_card_number(renderer: Renderer) -> None:
     message = confirmation(renderer)
     assert "Welcome, Ana!" in message.text
     assert f"Card number: {NUMBER}" in message.text
@@ -173,7 +169,7 @@ def test_the_confirmation_greets_and_shows_the_card_number(renderer: EnglishRend
     assert NUMBER in page_of(message).words
 
 
-def test_the_confirmation_does_without_a_card_number(renderer: EnglishRenderer) -> None:
+def test_the_confirmation_does_without_a_card_number(renderer: Renderer) -> None:
     message = confirmation(renderer, card_number=None)
     assert "Card number" not in message.text + page_of(message).words
 
@@ -191,9 +187,7 @@ def test_the_confirmation_does_without_a_card_number(renderer: EnglishRenderer) 
         "{{ 7 * 7 }}",
     ],
 )
-def test_what_a_stranger_could_advertise_as_a_name_is_not_delivered(
-    name: str, renderer: EnglishRenderer
-) -> None:
+def test_what_a_stranger_could_advertise_as_a_name_is_not_delivered(name: str, renderer: Renderer) -> None:
     message = confirmation(renderer, customer_name=name)
     assert "Welcome!" in message.text
     assert not name or name not in message.text + page_of(message).words
@@ -212,7 +206,7 @@ def test_what_a_stranger_could_advertise_as_a_name_is_not_delivered(
         "John Smith 3rd",
     ],
 )
-def test_names_of_people_are_greeted(name: str, renderer: EnglishRenderer) -> None:
+def test_names_of_people_are_greeted(name: str, renderer: Renderer) -> None:
     message = confirmation(renderer, customer_name=name)
     assert f"Welcome, {name}!" in message.text
     assert f"Welcome, {name}!" in page_of(message).words
@@ -225,7 +219,7 @@ def test_names_of_people_are_greeted(name: str, renderer: EnglishRenderer) -> No
         ['"><script>alert(1)</script>', "' onload=x", "<img src=x>", "</style><b>", "&lt;"]
     ),
 )
-def test_no_value_adds_a_tag_or_a_line(renderer: EnglishRenderer, name: str, hostile: str) -> None:
+def test_no_value_adds_a_tag_or_a_line(renderer: Renderer, name: str, hostile: str) -> None:
     tame = brand(name="Brew Bar", points_name="beans", postal_address="Sueca 12")
     wild = brand(name=hostile + name, points_name=hostile, postal_address=hostile + name)
     asked = Asked(at=ASKED.at, time_zone="UTC", browser=hostile, device=hostile + name, place=hostile + name)
@@ -244,7 +238,7 @@ def test_no_value_adds_a_tag_or_a_line(renderer: EnglishRenderer, name: str, hos
 
 @pytest.mark.parametrize("compose", LINK_MAILS)
 def test_a_link_mail_says_when_with_what_and_where_from_it_was_asked(
-    compose: Compose, renderer: EnglishRenderer
+    compose: Compose, renderer: Renderer
 ) -> None:
     message = compose(renderer)
     for said in message.text, page_of(message).words:
@@ -258,7 +252,7 @@ def test_a_link_mail_says_when_with_what_and_where_from_it_was_asked(
     ("known", "said"), [({"browser": "Firefox"}, "With: Firefox"), ({"device": "Pixel 9"}, "With: Pixel 9")]
 )
 def test_a_link_mail_says_only_what_is_known(
-    compose: Compose, known: dict[str, str], said: str, renderer: EnglishRenderer
+    compose: Compose, known: dict[str, str], said: str, renderer: Renderer
 ) -> None:
     message = compose(renderer, asked=Asked(at=ASKED.at, time_zone="UTC", **known))
     assert said in message.text
@@ -279,23 +273,21 @@ def test_a_link_mail_says_only_what_is_known(
     ],
 )
 def test_a_link_mail_says_how_long_the_link_lives(
-    compose: Compose, minutes: int | None, said: str, renderer: EnglishRenderer
+    compose: Compose, minutes: int | None, said: str, renderer: Renderer
 ) -> None:
     message = compose(renderer, minutes=minutes)
     assert said in message.text
     assert said in page_of(message).words
 
 
-def test_someone_tried_says_so(renderer: EnglishRenderer) -> None:
+def test_someone_tried_says_so(renderer: Renderer) -> None:
     message = someone_tried(renderer)
     assert message.subject == "You already have a Brew Bar card"
     assert "Somebody has tried to register for Brew Bar with this address." in message.text
 
 
 @pytest.mark.parametrize("compose", MAILS)
-def test_arabic_runs_from_right_to_left_but_addresses_do_not(
-    compose: Compose, renderer: EnglishRenderer
-) -> None:
+def test_arabic_runs_from_right_to_left_but_addresses_do_not(compose: Compose, renderer: Renderer) -> None:
     arabic = Envelope(id="a", to="ana@example.com", locale="ar", sender="card@brewbar.example")
     kinds: dict[Any, dict[str, Any]] = {confirmation: {"customer_name": "Ana", "verify_url": URL}}
     link: dict[str, Any] = {"download_url": URL, "asked": ASKED}
@@ -332,10 +324,17 @@ SMS = [
     ],
 )
 @pytest.mark.parametrize("url", [SHORT, "https://card.example/" + "x" * 39])
+@pytest.mark.parametrize("locale", ["en", "es"])
 def test_an_sms_names_the_programme_holds_the_link_and_costs_one_part(
-    compose: Callable[..., Message], link: str, name: str, shown: str, url: str, renderer: EnglishRenderer
+    compose: Callable[..., Message],
+    link: str,
+    name: str,
+    shown: str,
+    url: str,
+    locale: str,
+    renderer: Renderer,
 ) -> None:
-    phone = Envelope(id="0193-s", to="+34600000000", locale="en")
+    phone = Envelope(id="0193-s", to="+34600000000", locale=locale)
     message = compose(phone, brand(name=name), renderer, **{link: url})
     assert (message.channel, message.to, message.html) == ("sms", "+34600000000", None)
     assert message.text.startswith(shown)
@@ -345,7 +344,7 @@ def test_an_sms_names_the_programme_holds_the_link_and_costs_one_part(
 
 @given(name=st.text(st.characters(codec="utf-8"), max_size=60))
 @settings(deadline=None, max_examples=60)
-def test_an_sms_stays_one_line(renderer: EnglishRenderer, name: str) -> None:
+def test_an_sms_stays_one_line(renderer: Renderer, name: str) -> None:
     phone = Envelope(id="0193-s", to="+34600000000", locale="en")
     message = texts.card_link_sms(phone, brand(name=name), renderer, download_url=SHORT)
     assert "\n" not in message.text

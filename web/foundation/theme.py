@@ -93,6 +93,11 @@ def css(colour: str) -> str:
 
 
 @lru_cache(maxsize=1024)
+def on_brand(colour: str) -> str:
+    """Black or white, whichever is easier to read on the merchant's colour. Raises BadColourError."""
+    return _hex(_clearest_on(parse(colour)))
+
+
 def card_colours(colour: str) -> CardColours:
     """Background, foreground and label of a wallet pass. Raises BadColourError.
 

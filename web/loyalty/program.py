@@ -74,7 +74,8 @@ signing_key = Table(
     UniqueConstraint("kid"),
 )
 
-ImageKind = Literal["logo", "icon", "strip", "hero"]
+# The mark is the logo in the small size that pages show.
+ImageKind = Literal["logo", "mark", "icon", "strip", "hero"]
 
 
 class SlugTaken(Exception):
@@ -136,22 +137,23 @@ def create_program(
     return program_id
 
 
-def change_program(conn: Connection, slug: str, settings: ProgramSettings) -> None:
-    """New settings for a programme; every process sees them within seconds.
+def change_program(conn: Connection, slug: str, settings: ProgramSettings) -> str:
+    """New settings for a programme, which every process sees within seconds. Returns its id.
 
-    Raises: InvalidProgram (also when the scale would change after points were booked: issue of the ledger).
+    Raises: InvalidProgram.
     """
     check_program(slug, settings)
-    row = conn.execute(select(program.c.id, program.c.settings).where(program.c.slug == slug)).one_or_none()
-    if row is None:
-        raise InvalidProgram([f"slug: there is no programme {slug!r}."])
     now = utc_now()
-    conn.execute(
+    program_id: str | None = conn.scalar(
         update(program)
-        .where(program.c.id == row.id)
+        .where(program.c.slug == slug)
         .values(settings=msgspec.to_builtins(settings), version=program.c.version + 1, updated_at=now)
+        .returning(program.c.id)
     )
-    _keep_wordings(conn, row.id, settings, now)
+    if program_id is None:
+        raise InvalidProgram([f"slug: there is no programme {slug!r}."])
+    _keep_wordings(conn, program_id, settings, now)
+    return program_id
 
 
 def set_image(conn: Connection, program_id: str, kind: ImageKind, content: bytes) -> None:

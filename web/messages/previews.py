@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import msgspec
 from PIL import Image, ImageDraw
 
+from web.foundation.rendering import Renderer
 from web.messages import texts
 from web.messages.envelope import Envelope, Message
-from web.messages.texts import Asked, MailBrand, Renderer
+from web.messages.texts import Asked, MailBrand
 
 _TOKEN = "eyJhbGciOiJIUzI1NiIsInR5cCI6ImRvd25sb2FkK2p3dCJ9." + "eyJpc3MiOiJwYXNpdG8iLCJzdWIiOiIwMTkz" * 6
 _ASKED = Asked(

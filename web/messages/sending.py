@@ -37,3 +37,16 @@ class Sender(Protocol):
     async def send(self, message: Message) -> Outcome: ...
 
     async def close(self) -> None: ...
+
+
+class NoSender:
+    """A channel that this installation has not set up: what should go out by it is put aside, not lost."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    async def send(self, message: Message) -> Outcome:
+        return Refused(self._reason)
+
+    async def close(self) -> None:
+        """Nothing is held open."""

@@ -24,8 +24,8 @@ _LONGEST_WAIT = 86_400.0
 class SmsProvider(msgspec.Struct, frozen=True, kw_only=True):
     """A provider's HTTP interface.
 
-    `body` is a template with {to}, {text} and {id}: a JSON document when `form` is "json", such as
-    `{"to": "{to}", "body": "{text}"}`, or an URL-encoded form when it is "form", such as
+    `body` is a template with {to}, {text} and {id} in its values. By `content_type` it is a JSON
+    document, such as `{"to": "{to}", "body": "{text}"}`, or a form, such as
     `To={to}&Body={text}&From=BREWBAR`. `bearer`, or `username` with `password`, signs the request.
     `timeout` is in seconds. Raises ValueError when the template is not of its form, names an unknown
     placeholder, or leaves out {to} or {text}.
@@ -33,7 +33,7 @@ class SmsProvider(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     body: str
-    form: Literal["json", "form"] = "json"
+    content_type: Literal["application/json", "application/x-www-form-urlencoded"] = "application/json"
     bearer: str | None = None
     username: str | None = None
     password: str | None = None
@@ -52,7 +52,7 @@ class SmsProvider(msgspec.Struct, frozen=True, kw_only=True):
 
     def fields(self) -> object:
         """The template, parsed. Values are filled in afterwards, so none can break out of its place."""
-        if self.form == "json":
+        if self.content_type == "application/json":
             return json.loads(self.body)
         return dict(parse_qsl(self.body, keep_blank_values=True, strict_parsing=True))
 
@@ -88,10 +88,11 @@ class HttpSmsSender:
         elif provider.username is not None:
             basic = f"{provider.username}:{provider.password or ''}".encode()
             headers["Authorization"] = f"Basic {b64encode(basic).decode()}"
+        as_json = provider.content_type == "application/json"
         return await self._client.post(
             provider.url,
-            json=fields if provider.form == "json" else None,
-            data=cast(dict[str, str], fields) if provider.form == "form" else None,
+            json=fields if as_json else None,
+            data=None if as_json else cast(dict[str, str], fields),
             headers=headers,
             timeout=provider.timeout,
             follow_redirects=False,

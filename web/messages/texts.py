@@ -12,10 +12,10 @@ the exception, and there a name that could be read as an advertisement is left o
 
 import re
 from datetime import datetime
-from typing import Protocol
 
 import msgspec
 
+from web.foundation.rendering import Renderer
 from web.messages import gsm
 from web.messages.envelope import Envelope, Message, one_line
 
@@ -27,12 +27,6 @@ _NOT_A_NAME = re.compile(r"[/@<>{}\\]|\w{2,}\.\w{2,}|\d{4,}")
 _LONGEST_NAME = 60
 # A long name gives way before a message costs a second SMS, but stays recognisable.
 _LONGEST_SMS_BRAND = (40, 24, 14)
-
-
-class Renderer(Protocol):
-    """Templates in the language of a locale; values are escaped in `.html` and as they are in `.txt`."""
-
-    def render(self, name: str, locale: str, /, **context: object) -> str: ...
 
 
 class MailBrand(msgspec.Struct, frozen=True, kw_only=True):

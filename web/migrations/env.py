@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from web.loyalty.tables import metadata
+from web.tables import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

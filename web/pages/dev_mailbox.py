@@ -78,3 +78,6 @@ def _page(request: AnyRequest, template: str, **context: Any) -> Response[bytes]
         html = compress(html, coding)
         headers["content-encoding"] = coding
     return Response(html, headers=headers, media_type="text/html; charset=utf-8")
+
+
+ROUTES = (show, show_message, show_html)

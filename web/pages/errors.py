@@ -77,7 +77,7 @@ def error_page(site: Site, scope: Scope, status: int, wait: int | None) -> Respo
     program = _program(site, scope["path"])
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     language = choose(
-        program.settings.languages if program else site.renderer.languages,
+        program.settings.languages if program else site.renderer.catalogues.languages,
         browser=headers.get("accept-language", ""),
     )
     frame = site.frame(program, language)

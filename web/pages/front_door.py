@@ -45,8 +45,19 @@ async def from_sign(request: AnyRequest, code: FromPath[str]) -> Response[bytes]
 
 @get("/{slug:str}/logo.png", name="logo")
 async def logo(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    """The logo at full size, for mails and for Google."""
+    return await _picture(request, slug, "logo")
+
+
+@get("/{slug:str}/mark.png", name="mark")
+async def mark(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    """The logo at the size of our own pages."""
+    return await _picture(request, slug, "mark")
+
+
+async def _picture(request: AnyRequest, slug: str, kind: str) -> Response[bytes]:
     visitor = Visitor(request, slug)
-    content = await visitor.site.database.read(image_of, visitor.program.id, "logo")
+    content = await visitor.site.database.read(image_of, visitor.program.id, kind)
     if content is None:
         raise NoSuchProgram(slug)
     # Its address changes with the picture.

@@ -61,6 +61,7 @@ class Site:
     sealer: Sealer
     apple: AppleWallet | None
     google: GoogleWallet | None
+    head_revision: str | None
     # Set after a write that something outside waits for, so that the worker need not be polled awake.
     work_to_do: asyncio.Event = field(default_factory=asyncio.Event)
     _frames: dict[tuple[str, int, str], Frame] = field(default_factory=dict)
@@ -124,14 +125,14 @@ def site_of(request: Request[Any, Any, Any]) -> Site:
 
 def program_face(program: Program, language: str, renderer: Renderer) -> ProgramFace:
     texts = program.settings.texts_in(language)
-    logo = program.images.get("logo")
+    mark = program.images.get("mark")
     return ProgramFace(
         slug=program.slug,
         name=program.settings.name,
         tagline=texts.tagline,
         gain=texts.gain or renderer.text(language, "Your loyalty card, on your phone"),
         gains=texts.gains,
-        logo_url=f"/{program.slug}/logo.png?v={logo[:12]}" if logo else None,
+        logo_url=f"/{program.slug}/mark.png?v={mark[:12]}" if mark else None,
         points_name=texts.points_name or renderer.text(language, "Points"),
     )
 
