@@ -112,7 +112,7 @@ def error_page(site: Site, scope: Scope, status: int, wait: int | None) -> Respo
     if coding := negotiate(headers.get("accept-encoding", "")):
         html = compress(html, coding)
         answer["content-encoding"] = coding
-    return Response(html, status_code=status, headers=answer, media_type="text/html; charset=utf-8")
+    return Response(html, status_code=status, headers=answer, media_type="text/html")
 
 
 def _program(site: Site, path: str) -> Program | None:
