@@ -95,7 +95,7 @@ def _hard() -> _Sample:
         on_brand="#1a1a1a",
         points_name="migas",
     )
-    customer = "María de los Ángeles Fernández-Villaverde Echevarría-O’Donnell"[:60]
+    customer = "María de los Ángeles Fernández-Villaverde y Echevarría"
     return _Sample(
         "hard",
         brand,
