@@ -82,9 +82,7 @@ def load_assets(settings: Settings) -> Assets:
 
 
 def load_renderer(assets: Assets, *, development: bool) -> Renderer:
-    return Renderer(
-        ROOT / "templates", Catalogues.load(ROOT / "locales"), assets, development=development
-    )
+    return Renderer(ROOT / "templates", Catalogues.load(ROOT / "locales"), assets, development=development)
 
 
 @contextlib.asynccontextmanager
@@ -214,5 +212,3 @@ async def keep_current(programs: Programs) -> None:
         await asyncio.sleep(PROGRAM_POLL_SECONDS)
         with contextlib.suppress(DatabaseUnreachable):
             await programs.refresh()
-
-

@@ -112,7 +112,9 @@ def doctor(context: Context) -> None:
     findings = _run(examine(context.settings))
     signs = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
     for finding in findings:
-        click.echo(f"{signs[finding.level]}  {finding.what}" + (f"\n       {finding.do}" if finding.do else ""))
+        click.echo(
+            f"{signs[finding.level]}  {finding.what}" + (f"\n       {finding.do}" if finding.do else "")
+        )
     if any(finding.level == "wrong" for finding in findings):
         sys.exit(1)
 
@@ -132,7 +134,9 @@ def program() -> None:
 @click.option("--timezone", default="UTC", show_default=True)
 @click.option("--asks", type=click.Choice(["email", "phone", "either"]), default="email", show_default=True)
 @click.pass_obj
-def program_create(context: Context, file: Path | None, slug: str | None, name: str | None, **options: str) -> None:
+def program_create(
+    context: Context, file: Path | None, slug: str | None, name: str | None, **options: str
+) -> None:
     """Make a programme, from a TOML FILE or from options."""
 
     def work(conn: Connection) -> str:
@@ -274,7 +278,9 @@ def _or_complain(context: Context, work: Callable[[Connection], T]) -> T:
     except (InvalidProgram, msgspec.ValidationError) as error:
         raise click.ClickException(str(error)) from None
     except programs.SlugTaken as error:
-        raise click.ClickException(f"There is a programme {str(error)!r} already; `program update` changes it.") from None
+        raise click.ClickException(
+            f"There is a programme {str(error)!r} already; `program update` changes it."
+        ) from None
 
 
 def _serve(settings: Settings, workers: int) -> None:
@@ -308,5 +314,3 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 def main() -> None:
     """Entry of `python -m web`."""
     commands(prog_name="python -m web")
-
-

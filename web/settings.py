@@ -195,7 +195,9 @@ def _contradictions(settings: Settings) -> list[str]:
     if not settings.database_url.startswith(("sqlite://", "postgresql://", "postgresql+asyncpg://")):
         problems.append("DATABASE_URL: begin it with sqlite:/// or postgresql://.")
     if not urlsplit(settings.base_url).hostname or not settings.base_url.startswith(("http://", "https://")):
-        problems.append("PASITO_BASE_URL: give the address that customers see, like https://cards.example.com.")
+        problems.append(
+            "PASITO_BASE_URL: give the address that customers see, like https://cards.example.com."
+        )
     for network in settings.trusted_proxies:
         try:
             ipaddress.ip_network(network)

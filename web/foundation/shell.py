@@ -80,7 +80,11 @@ class Shell:
                 status = message["status"]
                 message["headers"] = self._with_headers(message["headers"], request_id)
             elif head and message["type"] == "http.response.body":
-                message = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}
+                message = {
+                    "type": "http.response.body",
+                    "body": b"",
+                    "more_body": message.get("more_body", False),
+                }
             await send(message)
 
         structlog.contextvars.bind_contextvars(request=request_id)
@@ -99,7 +103,9 @@ class Shell:
 
     def _fault(self, scope: Scope, headers: dict[bytes, bytes]) -> int | None:
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        if re.sub(r":\d+$", "", host) not in self._hosts and not scope["path"].startswith(("/health/", "/metrics")):
+        if re.sub(r":\d+$", "", host) not in self._hosts and not scope["path"].startswith(
+            ("/health/", "/metrics")
+        ):
             return 421
         if scope["method"] in SAFE_METHODS or MACHINES.match(scope["path"]):
             return None

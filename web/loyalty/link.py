@@ -154,9 +154,7 @@ def use_link(conn: Connection, program_id: str, jti: str, purpose: Purpose) -> s
     )
 
 
-def may_send_link(
-    conn: Connection, program_id: str, customer_id: str, purpose: Purpose = "download"
-) -> bool:
+def may_send_link(conn: Connection, program_id: str, customer_id: str, purpose: Purpose = "download") -> bool:
     """Whether one more link may go to this customer now: three an hour, ten a day, whoever asked for them."""
     now = utc_now()
     recent = (

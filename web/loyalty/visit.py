@@ -111,7 +111,9 @@ def arrive(conn: Connection, program_id: str, token: str | None, arrival: Arriva
     return token
 
 
-def keep_draft(conn: Connection, program_id: str, token: str | None, step: str, values: dict[str, Any]) -> str:
+def keep_draft(
+    conn: Connection, program_id: str, token: str | None, step: str, values: dict[str, Any]
+) -> str:
     """Keep what was typed in one step. Returns the cookie's token, a new one where there was no visit."""
     known = find_visit(conn, program_id, token)
     if known is None or token is None:
@@ -135,9 +137,7 @@ def grant(conn: Connection, program_id: str, visit_id: str, customer_id: str) ->
 
 def forget_visit(conn: Connection, program_id: str, token: str) -> None:
     """End the visit at once: the next person at this screen starts afresh."""
-    conn.execute(
-        delete(visit).where(visit.c.program_id == program_id, visit.c.token_hash == digest(token))
-    )
+    conn.execute(delete(visit).where(visit.c.program_id == program_id, visit.c.token_hash == digest(token)))
 
 
 def purge_visits(conn: Connection) -> int:

@@ -99,7 +99,11 @@ class Visitor:
             raise BadForm
         try:
             pairs = parse_qsl(
-                body.decode("utf-8"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=100
+                body.decode("utf-8"),
+                keep_blank_values=True,
+                encoding="utf-8",
+                errors="strict",
+                max_num_fields=100,
             )
         except ValueError as error:
             raise BadForm from error
