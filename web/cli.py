@@ -25,7 +25,7 @@ from web.loyalty.customer import find_by_address
 from web.loyalty.link import make_link
 from web.loyalty.program_settings import InvalidProgram, ProgramSettings
 from web.migrations import current_revision, head_revision, upgrade, with_connection
-from web.program_file import create_from_file, update_from_file
+from web.program_file import create_from_file, read_program_file, update_from_file
 from web.settings import Settings, SettingsError, load_settings
 from web.wallets import apple_certificates, open_google
 
@@ -112,7 +112,9 @@ def doctor(context: Context) -> None:
     findings = _run(examine(context.settings))
     signs = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
     for finding in findings:
-        click.echo(f"{signs[finding.level]}  {finding.what}" + (f"\n       {finding.do}" if finding.do else ""))
+        click.echo(
+            f"{signs[finding.level]}  {finding.what}" + (f"\n       {finding.do}" if finding.do else "")
+        )
     if any(finding.level == "wrong" for finding in findings):
         sys.exit(1)
 
@@ -132,14 +134,12 @@ def program() -> None:
 @click.option("--timezone", default="UTC", show_default=True)
 @click.option("--asks", type=click.Choice(["email", "phone", "either"]), default="email", show_default=True)
 @click.pass_obj
-def program_create(context: Context, file: Path | None, slug: str | None, name: str | None, **options: str) -> None:
+def program_create(context: Context, file: Path | None, slug: str, name: str, **options: str) -> None:
     """Make a programme, from a TOML FILE or from options."""
 
     def work(conn: Connection) -> str:
         if file is not None:
             create_from_file(conn, file, context.sealer)
-            from web.program_file import read_program_file
-
             return read_program_file(file).slug
         if not slug or not name:
             raise InvalidProgram(["Give a file, or --slug and --name."])
@@ -274,7 +274,9 @@ def _or_complain(context: Context, work: Callable[[Connection], T]) -> T:
     except (InvalidProgram, msgspec.ValidationError) as error:
         raise click.ClickException(str(error)) from None
     except programs.SlugTaken as error:
-        raise click.ClickException(f"There is a programme {str(error)!r} already; `program update` changes it.") from None
+        raise click.ClickException(
+            f"There is a programme {str(error)!r} already; `program update` changes it."
+        ) from None
 
 
 def _serve(settings: Settings, workers: int) -> None:
@@ -308,5 +310,3 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 def main() -> None:
     """Entry of `python -m web`."""
     commands(prog_name="python -m web")
-
-

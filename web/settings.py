@@ -62,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # A plain HTTP provider: {to}, {text} and {id} in the body are filled in.
     sms_url: str = ""
     sms_body: str = ""
-    sms_form: Literal["json", "form"] = "json"
+    sms_content_type: Literal["application/json", "application/x-www-form-urlencoded"] = "application/json"
     sms_bearer: str = ""
     sms_username: str = ""
     sms_password: str = ""
@@ -195,7 +195,9 @@ def _contradictions(settings: Settings) -> list[str]:
     if not settings.database_url.startswith(("sqlite://", "postgresql://", "postgresql+asyncpg://")):
         problems.append("DATABASE_URL: begin it with sqlite:/// or postgresql://.")
     if not urlsplit(settings.base_url).hostname or not settings.base_url.startswith(("http://", "https://")):
-        problems.append("PASITO_BASE_URL: give the address that customers see, like https://cards.example.com.")
+        problems.append(
+            "PASITO_BASE_URL: give the address that customers see, like https://cards.example.com."
+        )
     for network in settings.trusted_proxies:
         try:
             ipaddress.ip_network(network)

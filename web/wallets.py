@@ -4,8 +4,8 @@ from web.settings import Settings
 from web.wallet.apple.certificates import Certificates, load_pem
 from web.wallet.apple.development import development_certificates
 from web.wallet.apple.wallet import AppleWallet
-from web.wallet.google.development import development_service_account
-from web.wallet.google.service_account import load_service_account
+from web.wallet.google.account import ServiceAccount, load_account
+from web.wallet.google.development import development_account
 from web.wallet.google.wallet import GoogleWallet
 
 
@@ -20,6 +20,17 @@ def open_apple(settings: Settings) -> AppleWallet | None:
     # Phones refuse a pass whose update service is not https.
     service = f"{settings.base_url}/passkit" if settings.https else None
     return AppleWallet(certificates, web_service_url=service)
+
+
+def open_google(settings: Settings) -> GoogleWallet | None:
+    """Google Wallet, or None in production without a service account.
+
+    Raises: AccountError, with the file and what is wrong with it.
+    """
+    account = google_account(settings)
+    if account is None:
+        return None
+    return GoogleWallet(account, settings.google_issuer, origins=(settings.origin,))
 
 
 def apple_certificates(settings: Settings) -> Certificates | None:
@@ -37,14 +48,9 @@ def apple_certificates(settings: Settings) -> Certificates | None:
     )
 
 
-def open_google(settings: Settings) -> GoogleWallet | None:
-    """Google Wallet, or None in production without a service account."""
+def google_account(settings: Settings) -> ServiceAccount | None:
     if settings.google_credentials:
-        account = load_service_account(settings.google_credentials)
-    elif settings.development:
-        account = development_service_account(settings.data_dir / "signing")
-    else:
+        return load_account(settings.google_credentials)
+    if not settings.development:
         return None
-    return GoogleWallet(
-        account, settings.google_issuer, origins=(settings.origin,), save_url=settings.google_save_url
-    )
+    return development_account(settings.data_dir / "signing" / "google-service-account.json")

@@ -120,10 +120,25 @@ def test_the_local_part_keeps_its_case() -> None:
     assert wire_mail(mail(to="Ana.Lopez@Example.com")).recipient == "Ana.Lopez@example.com"
 
 
+@pytest.mark.parametrize("domain", ["localhost", "shop.internal", "pasito.localhost", "mail.test"])
+def test_an_installation_sends_from_names_that_only_its_network_knows(domain: str) -> None:
+    assert wire_mail(mail(from_address=f"cards@{domain}")).sender == f"cards@{domain}"
+
+
 @pytest.mark.parametrize("field", ["to", "from_address", "reply_to"])
 @pytest.mark.parametrize(
     "address",
-    ["ana", "ana@", "@example.com", "ana@example.com, eve@example.com", "a b@example.com", "<a@b.c>"],
+    [
+        "ana",
+        "ana@",
+        "@example.com",
+        "ana@example.com, eve@example.com",
+        "a b@example.com",
+        "<a@b.c>",
+        "ana@-x.com",
+        "ana@ex ample.com",
+        "ana@a..b",
+    ],
 )
 def test_what_is_no_address_is_refused_without_repeating_it(field: str, address: str) -> None:
     with pytest.raises(ValueError, match="not one that mail can go to") as refusal:

@@ -55,7 +55,10 @@ class SmtpServer:
         self.delay = 0.0
 
     def wait_for(self, number: int, *, seconds: float = 5) -> list[Mail]:
-        """All mails, once there are this many; AssertionError when they do not come in time."""
+        """All mails, once there are this many; AssertionError when they do not come in time.
+
+        Blocks: an async test whose own loop sends the mail calls it by `asyncio.to_thread`.
+        """
         with self._arrived:
             came = self._arrived.wait_for(lambda: len(self.mails) >= number, seconds)
         assert came, f"{len(self.mails)} of {number} mails arrived in {seconds} s"

@@ -178,7 +178,9 @@ def _commit_batch(
 
 
 def _plain(error: Exception) -> Exception:
-    if isinstance(error, OperationalError) and re.search("disk|readonly|locked|unable to open", str(error.orig)):
+    if isinstance(error, OperationalError) and re.search(
+        "disk|readonly|locked|unable to open", str(error.orig)
+    ):
         return DatabaseUnreachable(str(error.orig))
     return error
 
@@ -191,7 +193,7 @@ def _make_folder(url: URL) -> None:
 
 def _claim_file(url: URL) -> IO[str]:
     """Hold a lock beside the file while we live: two serving processes would wait for each other's commits."""
-    lock = Path(f"{url.database}.lock").open("w")
+    lock = Path(f"{url.database}.lock").open("w")  # noqa: SIM115 - held until close
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -282,7 +284,7 @@ class PostgresDatabase:
 async def _reachable() -> AsyncIterator[None]:
     try:
         yield
-    except (OSError, asyncio.TimeoutError) as error:
+    except (TimeoutError, OSError) as error:
         raise DatabaseUnreachable(str(error)) from error
     except DBAPIError as error:
         state = _sqlstate(error) or ""
@@ -294,9 +296,7 @@ async def _reachable() -> AsyncIterator[None]:
 
 def _sqlstate(error: BaseException) -> str | None:
     origin = getattr(error, "orig", None)
-    state = getattr(origin, "sqlstate", None) or getattr(
-        getattr(origin, "__cause__", None), "sqlstate", None
-    )
+    state = getattr(origin, "sqlstate", None) or getattr(getattr(origin, "__cause__", None), "sqlstate", None)
     return str(state) if state else None
 
 
@@ -321,5 +321,3 @@ def open_database(url: str | URL, *, serving: bool = False) -> Database:
             return PostgresDatabase(parsed)
         case other:
             raise ValueError(f"{other} is not a database that Pasito knows: use sqlite:/// or postgresql://")
-
-

@@ -115,7 +115,12 @@ class Backlog(msgspec.Struct, frozen=True):
 
 
 def enqueue(
-    conn: Connection, program_id: str, kind: str, lane: str, payload: dict[str, Any], event_id: str | None = None
+    conn: Connection,
+    program_id: str,
+    kind: str,
+    lane: str,
+    payload: dict[str, Any],
+    event_id: str | None = None,
 ) -> str:
     """Write down something to do outside, in the transaction of its cause. Returns its id."""
     delivery_id, now = new_id(), utc_now()

@@ -8,7 +8,6 @@ import base64
 import binascii
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import jwt
 import msgspec
@@ -43,7 +42,9 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     exp: int
 
 
-def mint(key: Key, *, kind: str, audience: str, subject: str, jti: str, lifetime: timedelta, now: datetime) -> str:
+def mint(
+    key: Key, *, kind: str, audience: str, subject: str, jti: str, lifetime: timedelta, now: datetime
+) -> str:
     """A token of `kind` ("download", "verify", "auth") for `audience` (a programme's id)."""
     issued = int(now.timestamp())
     claims = {
@@ -57,7 +58,9 @@ def mint(key: Key, *, kind: str, audience: str, subject: str, jti: str, lifetime
     return jwt.encode(claims, key.secret, ALGORITHM, headers={"typ": f"{kind}+jwt", "kid": key.kid})
 
 
-def read(token: str, keys: tuple[Key, ...], *, kind: str, audience: str, now: datetime | None = None) -> Claims:
+def read(
+    token: str, keys: tuple[Key, ...], *, kind: str, audience: str, now: datetime | None = None
+) -> Claims:
     """The claims of a token that is sound in every respect.
 
     Raises:
@@ -120,5 +123,3 @@ def from_url(text: str) -> str:
         return decoded.decode("ascii")
     except (binascii.Error, UnicodeDecodeError, ValueError) as error:
         raise BadToken from error
-
-

@@ -47,9 +47,7 @@ def ask_for_card(
     )
 
 
-def answer_request(
-    conn: Connection, program: Program, payload: dict[str, Any], base_url: str
-) -> None:
+def answer_request(conn: Connection, program: Program, payload: dict[str, Any], base_url: str) -> None:
     """What follows a request once nobody waits: the event, if the address has a card."""
     email = msgspec.convert(payload["email"], Email | None)
     phone = msgspec.convert(payload["phone"], Phone | None)
@@ -76,9 +74,7 @@ def request_pass(
     if program.settings.flows.download_message:
         properties["delivery"] = "message"
     elif may_send_link(conn, program.id, customer_id):
-        token = make_link(
-            conn, program, customer_id, "download", jti=random_code(), created_by="message"
-        )
+        token = make_link(conn, program, customer_id, "download", jti=random_code(), created_by="message")
         properties |= {
             "delivery": "merchant",
             "downloadUrl": f"{base_url}/{program.slug}/download?token={for_url(token)}",

@@ -23,7 +23,9 @@ consent_event = Table(
     Column("decided_at", Moment, nullable=False),
     CheckConstraint("decision in ('granted', 'refused', 'withdrawn')", name="decision_is_known"),
 )
-Index("ix_consent_event_customer", consent_event.c.program_id, consent_event.c.customer_id, consent_event.c.id)
+Index(
+    "ix_consent_event_customer", consent_event.c.program_id, consent_event.c.customer_id, consent_event.c.id
+)
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

@@ -143,7 +143,9 @@ def register(conn: Connection, new: Registration) -> Registered | AlreadyKnown:
     return Registered(customer_id)
 
 
-def find_by_address(conn: Connection, program_id: str, email: Email | None, phone: Phone | None) -> str | None:
+def find_by_address(
+    conn: Connection, program_id: str, email: Email | None, phone: Phone | None
+) -> str | None:
     """The customer who owns an address."""
     rule = customer.c.email_key == email.key if email else customer.c.phone == (phone.e164 if phone else None)
     return conn.scalar(select(customer.c.id).where(customer.c.program_id == program_id, rule))
@@ -187,5 +189,3 @@ def _met_before(conn: Connection, new: Registration) -> Registered | AlreadyKnow
         # Only the random card number is left to have collided: 60 bits, so once in a programme's lifetime at most.
         return register(conn, new)
     return AlreadyKnown(known)
-
-

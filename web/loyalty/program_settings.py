@@ -17,7 +17,23 @@ Localised = dict[str, str]
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]")
 # First parts of addresses that are not programmes.
 RESERVED_SLUGS = frozenset(
-    "assets health metrics schema v1 passkit webhooks flow dev s static api admin favicon robots".split()
+    [
+        "assets",
+        "health",
+        "metrics",
+        "schema",
+        "v1",
+        "passkit",
+        "webhooks",
+        "flow",
+        "dev",
+        "s",
+        "static",
+        "api",
+        "admin",
+        "favicon",
+        "robots",
+    ]
 )
 
 ShortText = Annotated[str, Meta(min_length=1, max_length=80)]
@@ -75,7 +91,7 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Flows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """"Customer Flows": what is sent by itself. A flow that is off sends nothing; its event is still recorded."""
+    """ "Customer Flows": what is sent by itself. A flow that is off sends nothing; its event is still recorded."""
 
     confirmation_message: bool = True
     download_message: bool = True
@@ -157,7 +173,9 @@ def _check_languages(settings: ProgramSettings) -> list[str]:
         except ValueError:
             problems.append(f"languages: {language!r} is no language tag like en or es-MX.")
     problems += [
-        f"texts.{language}: is not among languages." for language in settings.texts if language not in settings.languages
+        f"texts.{language}: is not among languages."
+        for language in settings.texts
+        if language not in settings.languages
     ]
     return problems
 

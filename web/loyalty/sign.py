@@ -81,7 +81,9 @@ def add_location(conn: Connection, program_id: str, new: Location) -> str:
 
 def locations_of(conn: Connection, program_id: str) -> list[Location]:
     rows = conn.execute(
-        select(location.c.slug, location.c.name).where(location.c.program_id == program_id).order_by(location.c.slug)
+        select(location.c.slug, location.c.name)
+        .where(location.c.program_id == program_id)
+        .order_by(location.c.slug)
     )
     return [Location(slug=row.slug, name=row.name) for row in rows]
 

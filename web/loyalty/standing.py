@@ -40,7 +40,9 @@ def standing_of(conn: Connection, program_id: str, customer_id: str) -> Standing
     points = func.coalesce(balance.c.available, 0)
     reached = (
         select(tier.c.name)
-        .where(tier.c.program_id == program_id, tier.c.required_points <= func.coalesce(balance.c.tier_points, 0))
+        .where(
+            tier.c.program_id == program_id, tier.c.required_points <= func.coalesce(balance.c.tier_points, 0)
+        )
         .order_by(tier.c.required_points.desc())
         .limit(1)
         .correlate(balance)

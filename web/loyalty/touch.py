@@ -48,7 +48,11 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def read_arrival(
-    query: dict[str, str], referrer: str | None, own_host: str, landing_path: str, location_id: str | None = None
+    query: dict[str, str],
+    referrer: str | None,
+    own_host: str,
+    landing_path: str,
+    location_id: str | None = None,
 ) -> Arrival:
     """The arrival that a request shows. Values are cut to 120 characters and freed of control characters."""
     host = _host(referrer)

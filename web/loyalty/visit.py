@@ -1,7 +1,7 @@
 """A visit: what one browser has begun in one programme. It keeps the draft of a registration and the grant.
 
-The browser holds a random token in a cookie; the row holds its SHA-256. A grant is the short proof that this browser may
-fetch a card: after registration, or after a link was used. What was typed and never became a registration
+The browser holds a random token in a cookie; the row holds its SHA-256. A grant is the short proof that this
+browser may fetch a card: after registration, or after a link was used. What was typed and never became a registration
 is deleted with the visit, after two days.
 """
 
@@ -111,7 +111,9 @@ def arrive(conn: Connection, program_id: str, token: str | None, arrival: Arriva
     return token
 
 
-def keep_draft(conn: Connection, program_id: str, token: str | None, step: str, values: dict[str, Any]) -> str:
+def keep_draft(
+    conn: Connection, program_id: str, token: str | None, step: str, values: dict[str, Any]
+) -> str:
     """Keep what was typed in one step. Returns the cookie's token, a new one where there was no visit."""
     known = find_visit(conn, program_id, token)
     if known is None or token is None:
@@ -135,9 +137,7 @@ def grant(conn: Connection, program_id: str, visit_id: str, customer_id: str) ->
 
 def forget_visit(conn: Connection, program_id: str, token: str) -> None:
     """End the visit at once: the next person at this screen starts afresh."""
-    conn.execute(
-        delete(visit).where(visit.c.program_id == program_id, visit.c.token_hash == digest(token))
-    )
+    conn.execute(delete(visit).where(visit.c.program_id == program_id, visit.c.token_hash == digest(token)))
 
 
 def purge_visits(conn: Connection) -> int:

@@ -30,9 +30,7 @@ wallet_pass = Table(
     Column("voided_at", Moment),
     CheckConstraint("platform in ('apple', 'google')", name="platform_is_known"),
     CheckConstraint("kind in ('loyalty', 'coupon', 'gift_card', 'membership')", name="kind_is_known"),
-    CheckConstraint(
-        "status in ('created', 'installed', 'uninstalled', 'voided')", name="status_is_known"
-    ),
+    CheckConstraint("status in ('created', 'installed', 'uninstalled', 'voided')", name="status_is_known"),
 )
 # One living card for each customer and wallet: a second phone of the same person holds the same pass.
 Index(

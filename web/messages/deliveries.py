@@ -205,8 +205,4 @@ def _make_link(
     """
     if is_first_try and not may_send_link(conn, program.id, customer_id, purpose):
         raise Drop("this address was sent enough links for now")
-    return make_link(
-        conn, program, customer_id, purpose, jti=code, created_by="message", address_hash=hashed
-    )
-
-
+    return make_link(conn, program, customer_id, purpose, jti=code, created_by="message", address_hash=hashed)

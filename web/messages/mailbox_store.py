@@ -32,7 +32,9 @@ def keep_message(conn: Connection, message: Message) -> None:
 def kept_messages(conn: Connection, most: int = 100) -> list[tuple[datetime, Message]]:
     """The newest messages first."""
     rows = conn.execute(
-        select(mailbox_message.c.message, mailbox_message.c.at).order_by(mailbox_message.c.at.desc()).limit(most)
+        select(mailbox_message.c.message, mailbox_message.c.at)
+        .order_by(mailbox_message.c.at.desc())
+        .limit(most)
     )
     return [(row.at, msgspec.convert(row.message, Message)) for row in rows]
 

@@ -1,5 +1,6 @@
 """A mail message as the bytes that go over the wire."""
 
+import re
 from datetime import UTC, datetime
 from email.header import Header
 from email.message import EmailMessage
@@ -16,6 +17,9 @@ from web.messages.envelope import Message
 # blanks between encoded words and loses quotes in long names (seen with Python 3.11).
 _SEVEN_BIT = SMTP.clone(cte_type="7bit", refold_source="none")
 _INTERNATIONAL = SMTPUTF8.clone(cte_type="7bit", refold_source="none")
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
 
 
 class WireMail(msgspec.Struct, frozen=True):
@@ -63,14 +67,19 @@ def wire_mail(message: Message, at: datetime | None = None) -> WireMail:
 
 def _wire_address(address: str) -> str:
     """`address` with its domain in ASCII; the local part stays as it is, byte for byte."""
+    local, _, domain = address.rpartition("@")
+    # The validator knows public names only; an installation may well send from `cards@shop.internal`.
+    is_host = _HOST.fullmatch(domain) is not None
     try:
         valid = validate_email(
-            address, check_deliverability=False, globally_deliverable=False, allow_quoted_local=True
+            f"{local}@example.com" if is_host else address,
+            check_deliverability=False,
+            allow_quoted_local=True,
         )
     except EmailNotValidError:
         # The validator's own words quote the address, which must not reach a log.
         raise ValueError("an address is not one that mail can go to") from None
-    return f"{address.rpartition('@')[0]}@{valid.ascii_domain}"
+    return f"{local}@{domain.lower() if is_host else valid.ascii_domain}"
 
 
 def _mailbox(name: str, address: str) -> str:

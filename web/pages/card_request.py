@@ -37,9 +37,7 @@ async def send(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     address = inbox_key(contact.email.key) if contact.email else contact.phone.e164 if contact.phone else ""
     await visitor.site.limit(CARD_REQUEST_BY_NETWORK, program_id, visitor.network)
     await visitor.site.limit(CARD_REQUEST_BY_PROGRAM, program_id)
-    await visitor.site.limit(
-        CARD_REQUEST_BY_ADDRESS, program_id, visitor.site.sealer.tag(address, "limits")
-    )
+    await visitor.site.limit(CARD_REQUEST_BY_ADDRESS, program_id, visitor.site.sealer.tag(address, "limits"))
     # Known or unknown, this one row is written now; a worker looks the address up when nobody waits.
     await visitor.site.database.write(ask_for_card, program_id, contact.email, contact.phone, visitor.asked)
     visitor.site.work_to_do.set()

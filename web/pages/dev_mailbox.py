@@ -52,7 +52,7 @@ async def show_html(request: AnyRequest, message_id: FromPath[UUID]) -> Response
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'self'"
     return Response(
         message.html.encode(),
-        media_type="text/html; charset=utf-8",
+        media_type="text/html",
         headers={"content-security-policy": policy},
     )
 
@@ -77,7 +77,7 @@ def _page(request: AnyRequest, template: str, **context: Any) -> Response[bytes]
     if coding := negotiate(request.headers.get("accept-encoding", "")):
         html = compress(html, coding)
         headers["content-encoding"] = coding
-    return Response(html, headers=headers, media_type="text/html; charset=utf-8")
+    return Response(html, headers=headers, media_type="text/html")
 
 
 ROUTES = (show, show_message, show_html)

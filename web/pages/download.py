@@ -63,9 +63,7 @@ async def use(request: AnyRequest, slug: FromPath[str], platform: FromPath[str])
     await visitor.site.limit(LINK_USE, visitor.program.id, visitor.network)
     wallet: Platform = "apple" if platform == "apple" else "google"
     code = visitor.link_code or ""
-    customer_id, token = await visitor.site.database.write(
-        _use, visitor.program, code, visitor.visit_token
-    )
+    customer_id, token = await visitor.site.database.write(_use, visitor.program, code, visitor.visit_token)
     if customer_id is None:
         return await _show(visitor, code, arrived=False)
     visitor.keep_visit(token)
@@ -74,7 +72,7 @@ async def use(request: AnyRequest, slug: FromPath[str], platform: FromPath[str])
 
 @post("/{slug:str}/download/again", name="download_again")
 async def send_again(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
-    """"Send a new one": to the owner of the dead link, whose address is neither asked for nor shown."""
+    """ "Send a new one": to the owner of the dead link, whose address is neither asked for nor shown."""
     visitor = Visitor(request, slug)
     await visitor.form()
     await visitor.site.limit(LINK_USE, visitor.program.id, visitor.network)
@@ -94,7 +92,9 @@ async def _show(visitor: Visitor, code: str | None, *, arrived: bool) -> Respons
         visitor.keep_link(code)
         if not in_app:
             platform = visitor.request.query_params.get("platform")
-            return visitor.redirect("/download" + (f"?platform={platform}" if platform in ("ios", "android") else ""))
+            return visitor.redirect(
+                "/download" + (f"?platform={platform}" if platform in ("ios", "android") else "")
+            )
     link, visit = await visitor.site.database.read(_look, visitor.program.id, code, visitor.visit_token)
     granted = visit.granted_customer() if visit else None
     if link is not None and link.is_good(utc_now()):
@@ -102,9 +102,7 @@ async def _show(visitor: Visitor, code: str | None, *, arrived: bool) -> Respons
     elif link is not None and granted == link.customer_id:
         wallet = await wallet_view(visitor, customer_id=granted)
     else:
-        return visitor.page(
-            "download/dead.html", 410, action_url=f"/{visitor.program.slug}/download/again"
-        )
+        return visitor.page("download/dead.html", 410, action_url=f"/{visitor.program.slug}/download/again")
     return visitor.page("download/show.html", card=bare_card_view(visitor), wallet=wallet)
 
 
@@ -117,7 +115,9 @@ def _code_in(visitor: Visitor, token: str) -> str | None:
 
 
 def _find(conn: Connection, program_id: str, code: str) -> Link | None:
-    return next((link for purpose in OPENS_CARD if (link := find_link(conn, program_id, code, purpose))), None)
+    return next(
+        (link for purpose in OPENS_CARD if (link := find_link(conn, program_id, code, purpose))), None
+    )
 
 
 def _look(
@@ -126,9 +126,7 @@ def _look(
     return _find(conn, program_id, code) if code else None, find_visit(conn, program_id, visit_token)
 
 
-def _use(
-    conn: Connection, program: Program, code: str, visit_token: str | None
-) -> tuple[str | None, str]:
+def _use(conn: Connection, program: Program, code: str, visit_token: str | None) -> tuple[str | None, str]:
     customer_id = next(
         (found for purpose in OPENS_CARD if (found := use_link(conn, program.id, code, purpose))), None
     )
@@ -147,4 +145,3 @@ def _request_for_owner(conn: Connection, program: Program, code: str, asked: Ask
     link = _find(conn, program.id, code)
     if link is not None:
         request_pass(conn, program, link.customer_id, "dead_link", asked, base_url)
-

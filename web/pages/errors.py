@@ -62,7 +62,9 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     """The page for an error that a handler raised, or that no handler was found."""
     status = status_of(error)
     if status >= 500:
-        log.error("failed", status=status, kind=type(error).__name__, exc_info=error if status == 500 else None)
+        log.error(
+            "failed", status=status, kind=type(error).__name__, exc_info=error if status == 500 else None
+        )
     wait = error.retry_after if isinstance(error, TooMany) else RETRY_AFTER_FAULT if status == 503 else None
     return error_page(site_of(request), request.scope, status, wait)
 
@@ -112,7 +114,7 @@ def error_page(site: Site, scope: Scope, status: int, wait: int | None) -> Respo
     if coding := negotiate(headers.get("accept-encoding", "")):
         html = compress(html, coding)
         answer["content-encoding"] = coding
-    return Response(html, status_code=status, headers=answer, media_type="text/html; charset=utf-8")
+    return Response(html, status_code=status, headers=answer, media_type="text/html")
 
 
 def _program(site: Site, path: str) -> Program | None:

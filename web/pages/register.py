@@ -151,7 +151,9 @@ async def show_card(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]
     if standing is None or contact is None:
         return visitor.redirect("/register")
     confirmation = None
-    if program.settings.flows.confirmation_message and not (contact.email_verified_at or contact.phone_verified_at):
+    if program.settings.flows.confirmation_message and not (
+        contact.email_verified_at or contact.phone_verified_at
+    ):
         confirmation = (
             {"channel": "mail", "masked": mask_email(contact.email)}
             if contact.email

@@ -78,5 +78,8 @@ def _picture(content: bytes, media_type: str, name: str) -> Response[bytes]:
     return Response(
         content,
         media_type=media_type,
-        headers={"cache-control": "public, max-age=3600", "content-disposition": f'inline; filename="{name}"'},
+        headers={
+            "cache-control": "public, max-age=3600",
+            "content-disposition": f'inline; filename="{name}"',
+        },
     )

@@ -99,7 +99,11 @@ class Visitor:
             raise BadForm
         try:
             pairs = parse_qsl(
-                body.decode("ascii"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=100
+                body.decode("utf-8"),
+                keep_blank_values=True,
+                encoding="utf-8",
+                errors="strict",
+                max_num_fields=100,
             )
         except ValueError as error:
             raise BadForm from error
@@ -160,7 +164,7 @@ class Visitor:
         }
         if coding:
             headers["content-encoding"] = coding
-        return Response(kept[coding], headers=headers, media_type="text/html; charset=utf-8", cookies=self._cookies)
+        return Response(kept[coding], headers=headers, media_type="text/html", cookies=self._cookies)
 
     def redirect(self, path: str) -> Response[bytes]:
         """On to another address of this programme, by GET."""
@@ -230,7 +234,7 @@ class Visitor:
                 "referrer-policy": "no-referrer",
                 **headers,
             },
-            media_type="text/html; charset=utf-8",
+            media_type="text/html",
             cookies=self._cookies,
         )
 

@@ -84,7 +84,9 @@ async def wallet_view(
         "in_app": (device.app_name or "generic") if device.in_app else None,
         "exit": EXITS.get(device.in_app or "", "menu"),
         "copy_url": elsewhere,
-        "intent_url": intent_url(elsewhere) if elsewhere and device.platform == "android" and device.in_app else None,
+        "intent_url": intent_url(elsewhere)
+        if elsewhere and device.platform == "android" and device.in_app
+        else None,
         "maybe_ipad": device.maybe_ipad,
         "no_google_services": device.platform == "android" and not device.can_add_google,
         "wrong_phone": _wrong_phone(visitor),

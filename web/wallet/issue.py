@@ -27,9 +27,7 @@ def design_of(conn: Connection, program: Program, base_url: str, translate: Tran
         slug=program.slug,
         organization=settings.name,
         name=dict.fromkeys(settings.languages, settings.name),
-        description={
-            language: text.gain or settings.name for language, text in texts.items()
-        },
+        description={language: text.gain or settings.name for language, text in texts.items()},
         background=background,
         foreground=foreground,
         label=label,
