@@ -41,18 +41,16 @@ def run(seconds: float = 3) -> None:
         "PKCS#7 by the library": _library(certificates),
         "a whole pass": _passes(certificates),
     }
-    rates: dict[str, list[float]] = {name: [] for name in makers}
-    for _ in range(max(3, round(seconds / ROUND / len(makers)))):
-        for name, make in makers.items():
-            rates[name].append(_rate(make))
-    raw = median(rates["raw RSA-2048 signature"])
-    for name, measured in rates.items():
-        print(f"{name:<24} {median(measured):8,.0f}/s  {median(measured) / raw:5.2f}")
-    share = median(
-        ours / limit
-        for ours, limit in zip(rates["a whole pass"], rates["raw RSA-2048 signature"], strict=True)
-    )
-    print(f"share of the raw rate, median of {len(rates['a whole pass'])} rounds: {share:.2f} (bar {BAR})")
+    rounds = [
+        {name: _rate(make) for name, make in makers.items()}
+        for _ in range(max(3, round(seconds / ROUND / len(makers))))
+    ]
+    print(f"{'medians of ' + str(len(rounds)) + ' rounds':<24} {'per second':>10}  of raw")
+    for name in makers:
+        rate = median(measured[name] for measured in rounds)
+        share = median(measured[name] / measured["raw RSA-2048 signature"] for measured in rounds)
+        print(f"{name:<24} {rate:>10,.0f}  {share:>6.2f}")
+    print(f"bar for a whole pass ({IMAGES} images, {IMAGE_BYTES // 1000} KB): {BAR}")
 
 
 def _rate(make: Callable[[], object]) -> float:
@@ -111,6 +109,7 @@ def _design() -> Design:
         labels=own_labels(locales, lambda locale, source: f"{source} ({locale})"),
         base_url="https://club.example",
         logo=b"",
+        logo_url="https://club.example/brewbar/logo.png",
     )
 
 

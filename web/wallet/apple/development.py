@@ -5,12 +5,8 @@ the subject, key usages and marker extensions that iOS looks for. No phone trust
 everything but the trust can be tested without an Apple account.
 """
 
-import fcntl
-import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from web.wallet.apple.certificates import Certificates, load_pem
 from web.wallet.apple.signing import der
+from web.wallet.files import alone_in, write_private
 
 ORGANIZATION = "Pasito Development"  # by this name `is_development` knows its own
 ROOT, INTERMEDIATE, CERTIFICATE, KEY = "root.pem", "intermediate.pem", "pass.pem", "pass.key"
@@ -40,8 +37,7 @@ def development_certificates(folder: Path, *, pass_type_id: str, team_id: str) -
 
     Several processes may start at once: they wait for one another, and a crash leaves no half authority.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone_in(folder.parent):
+    with alone_in(folder.parent):
         if folder.exists():
             held = _load(folder)
             if (held.pass_type_id, held.team_id) == (pass_type_id, team_id):
@@ -62,23 +58,6 @@ def is_development(certificate: x509.Certificate) -> bool:
 
 def _load(folder: Path) -> Certificates:
     return load_pem(folder / CERTIFICATE, folder / KEY, folder / INTERMEDIATE)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Holds a lock on the folder itself; it is given back even when the process dies."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """A new file that only its owner can read, from the first byte on. Raises FileExistsError."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
 
 
 def _authority(pass_type_id: str, team_id: str) -> dict[str, bytes]:
