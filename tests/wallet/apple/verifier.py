@@ -28,6 +28,16 @@ BOXES = {"icon": (29, 29), "logo": (160, 50), "strip": (375, 144)}  # points
 EXACT = {"icon", "strip"}
 ZONED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)")
 FORBIDDEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Whatever zipfile raises for an archive that is none.
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+)
 
 
 class RefusedError(AssertionError):
