@@ -1,0 +1,58 @@
+// Smooths the pages; each of them works without this file and without htmx.
+const say = document.getElementById("say");
+const find = (selector) => document.querySelector(selector);
+const all = (selector, act) => document.querySelectorAll(selector).forEach(act);
+
+// What needs a script to work stays hidden until one runs.
+const wake = () => {
+  all(navigator.share ? "[data-copy],[data-print],[data-share]" : "[data-copy],[data-print]", (e) => (e.hidden = false));
+  // An iPad says that it is a Mac; only its touch points tell.
+  if (/Macintosh/.test(navigator.userAgent) && navigator.maxTouchPoints > 1)
+    find("[data-maybe-ipad]")?.setAttribute("data-ipad", "");
+};
+
+const arrive = () => {
+  say.textContent = "";
+  wake();
+  (find("#app [role=alert]") ?? find("#app h1"))?.focus({ preventScroll: true });
+};
+
+let slow;
+const rest = () => {
+  clearTimeout(slow);
+  if (say.textContent === say.dataset.busy) say.textContent = "";
+  all("form[aria-busy]", (e) => e.removeAttribute("aria-busy"));
+};
+
+addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.hasAttribute("aria-busy")) {
+    event.preventDefault();
+    return event.stopPropagation();
+  }
+  form.setAttribute("aria-busy", true);
+  slow = setTimeout(() => (say.textContent = say.dataset.busy), 400);
+  setTimeout(rest, 8000); // a downloaded pass leaves the page standing
+}, true);
+
+addEventListener("click", async ({ target }) => {
+  const button = target.closest("[data-copy],[data-share],[data-print]");
+  if (!button) return;
+  const { copy, share } = button.dataset;
+  try {
+    if (share) await navigator.share({ url: share });
+    else if (copy) {
+      await navigator.clipboard.writeText(copy);
+      say.textContent = say.dataset.copied;
+    } else print();
+  } catch {
+    find("[data-link]")?.select();
+  }
+});
+
+addEventListener("pageshow", rest);
+document.addEventListener("htmx:finally:request", rest);
+document.addEventListener("htmx:error", () => (say.textContent = say.dataset.offline));
+document.addEventListener("htmx:after:settle", ({ target }) => (target.id === "app" ? arrive() : wake()));
+wake();
+find("#app [role=alert]")?.focus();

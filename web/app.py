@@ -1,0 +1,214 @@
+"""The one place where everything is wired together."""
+
+import asyncio
+import contextlib
+import gc
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import structlog
+from litestar import Litestar, asgi
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from web.foundation.assets import Assets
+from web.foundation.database import Database, DatabaseUnreachable, open_database
+from web.foundation.languages import Catalogues
+from web.foundation.limits import Limits
+from web.foundation.logs import configure_logs
+from web.foundation.metrics import Metrics
+from web.foundation.rendering import Renderer
+from web.foundation.sealing import Sealer
+from web.foundation.shell import Shell
+from web.loyalty.programs import Programs
+from web.messages.deliveries import Messenger, follow_up
+from web.messages.mail import SmtpSender, SmtpServer
+from web.messages.mailbox import MailboxSender
+from web.messages.mailbox_store import keep_message
+from web.messages.sending import NoSender, Sender
+from web.messages.sms import HttpSmsSender, SmsProvider
+from web.migrations import head_revision
+from web.pages import PAGES, dev_mailbox, errors
+from web.pages.site import Site
+from web.settings import Settings, load_settings
+from web.wallets import open_apple, open_google
+from web.worker import Worker
+
+log = structlog.get_logger("app")
+
+ROOT = Path(__file__).parent.parent
+LARGEST_BODY = 64 * 1024
+PROGRAM_POLL_SECONDS = 2.0
+
+
+def create_app(settings: Settings | None = None) -> ASGIApp:
+    """The application for an ASGI server: the shell around Litestar.
+
+    Raises: SettingsError.
+    """
+    settings = settings or load_settings()
+    configure_logs(settings.log_format)
+    metrics = Metrics()
+    assets = load_assets(settings)
+    app = Litestar(
+        route_handlers=[
+            *PAGES,
+            *(dev_mailbox.ROUTES if settings.development else ()),
+            asgi("/assets", is_mount=True, copy_scope=False)(assets.asgi),
+        ],
+        exception_handlers={Exception: errors.answer_error},
+        lifespan=[lambda app: _life(app, settings, metrics, assets)],
+        openapi_config=None,
+        request_max_body_size=LARGEST_BODY,
+        logging_config=None,
+    )
+
+    async def refuse(status: int, scope: Scope, receive: Receive, send: Send) -> None:
+        await errors.refuse(app.state.site, status, scope, receive, send)
+
+    shell = Shell(
+        app,
+        refuse,
+        metrics,
+        origin=settings.origin,
+        hosts=settings.hosts,
+        trusted_proxies=settings.trusted_proxies,
+    )
+    return shell
+
+
+def load_assets(settings: Settings) -> Assets:
+    return Assets.load(ROOT / "assets", ROOT / "node_modules", settings.data_dir / "assets")
+
+
+def load_renderer(assets: Assets, *, development: bool) -> Renderer:
+    return Renderer(ROOT / "templates", Catalogues.load(ROOT / "locales"), assets, development=development)
+
+
+@contextlib.asynccontextmanager
+async def _life(app: Litestar, settings: Settings, metrics: Metrics, assets: Assets) -> AsyncIterator[None]:
+    database = open_database(settings.database_url, serving=True)
+    renderer = load_renderer(assets, development=settings.development)
+    site = make_site(settings, database, renderer, assets, metrics)
+    programs = site.programs
+    app.state.site = site
+    async with httpx.AsyncClient() as client:
+        mail, sms = senders(settings, database, client)
+        worker = make_worker(site, mail, sms)
+        tasks = [asyncio.create_task(keep_current(programs))]
+        if settings.worker:
+            tasks.append(asyncio.create_task(worker.run()))
+        # What is alive now lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        try:
+            await first_load(programs)
+            yield
+        finally:
+            worker.stop()
+            tasks[0].cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(*tasks)
+            await mail.close()
+            await sms.close()
+            await database.close()
+
+
+def make_site(
+    settings: Settings,
+    database: Database,
+    renderer: Renderer,
+    assets: Assets,
+    metrics: Metrics | None = None,
+) -> Site:
+    """The parts of a process, web or worker."""
+    sealer = Sealer(settings.secret_keys)
+    return Site(
+        settings=settings,
+        database=database,
+        programs=Programs(database, sealer),
+        renderer=renderer,
+        assets=assets,
+        limits=Limits(settings.limits_url),
+        metrics=metrics or Metrics(),
+        sealer=sealer,
+        apple=open_apple(settings),
+        google=open_google(settings),
+        head_revision=head_revision(),
+    )
+
+
+def make_worker(site: Site, mail: Sender, sms: Sender) -> Worker:
+    """The worker of a process, with every vendor's and every channel's part in it."""
+    messenger = Messenger(
+        database=site.database,
+        programs=site.programs,
+        renderer=site.renderer,
+        sealer=site.sealer,
+        mail=mail,
+        sms=sms,
+        base_url=site.settings.base_url,
+        mail_from=site.settings.mail_from,
+        reply_to=site.settings.mail_reply_to,
+    )
+    return Worker(
+        database=site.database,
+        programs=site.programs,
+        metrics=site.metrics,
+        handlers=messenger.handlers(),
+        follow_ups=[follow_up],
+        work_to_do=site.work_to_do,
+    )
+
+
+def senders(settings: Settings, database: Database, client: httpx.AsyncClient) -> tuple[Sender, Sender]:
+    """The senders of mail and SMS; in development without a server, the mailbox is both."""
+    mailbox = MailboxSender(lambda message: database.write(keep_message, message))
+    mail: Sender = mailbox
+    if not settings.mail_is_kept():
+        mail = SmtpSender(smtp_server(settings))
+    sms: Sender = mailbox
+    if settings.sms_url:
+        sms = HttpSmsSender(sms_provider(settings), client)
+    elif not settings.development:
+        sms = NoSender("no SMS provider is set: PASITO_SMS_URL")
+    return mail, sms
+
+
+def smtp_server(settings: Settings) -> SmtpServer:
+    return SmtpServer(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        username=settings.smtp_username or None,
+        password=settings.smtp_password or None,
+        security=settings.smtp_security,
+        timeout=settings.smtp_timeout,
+    )
+
+
+def sms_provider(settings: Settings) -> SmsProvider:
+    return SmsProvider(
+        url=settings.sms_url,
+        body=settings.sms_body,
+        form=settings.sms_form,
+        bearer=settings.sms_bearer or None,
+        username=settings.sms_username or None,
+        password=settings.sms_password or None,
+    )
+
+
+async def first_load(programs: Programs) -> None:
+    """The programmes, before the first request; without a database the process starts and says so."""
+    try:
+        await programs.refresh()
+    except DatabaseUnreachable:
+        log.error("the database is away; pages answer 503 until it is back")
+
+
+async def keep_current(programs: Programs) -> None:
+    """Take over what other processes and commands change, within seconds."""
+    while True:
+        await asyncio.sleep(PROGRAM_POLL_SECONDS)
+        with contextlib.suppress(DatabaseUnreachable):
+            await programs.refresh()

@@ -1,0 +1,37 @@
+"""A worker as a process of its own, for installations where the web processes only answer."""
+
+import asyncio
+import contextlib
+import signal
+
+import httpx
+
+from web.app import keep_current, load_assets, load_renderer, make_site, make_worker, senders
+from web.foundation.database import open_database
+from web.foundation.logs import configure_logs
+from web.settings import Settings
+
+
+async def run_worker(settings: Settings) -> None:
+    """Deliver until SIGTERM or SIGINT; the round under way is finished first."""
+    configure_logs(settings.log_format)
+    database = open_database(settings.database_url)
+    assets = load_assets(settings)
+    site = make_site(settings, database, load_renderer(assets, development=False), assets)
+    async with httpx.AsyncClient() as client:
+        mail, sms = senders(settings, database, client)
+        worker = make_worker(site, mail, sms)
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, worker.stop)
+        await site.programs.refresh()
+        current = asyncio.create_task(keep_current(site.programs))
+        try:
+            await worker.run()
+        finally:
+            current.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await current
+            await mail.close()
+            await sms.close()
+            await database.close()

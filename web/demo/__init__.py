@@ -1,0 +1,92 @@
+"""The demo programme "brewbar": brand, rewards, tiers, shops, customers and a year of history."""
+
+import random
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import insert, select
+from sqlalchemy.engine import Connection
+
+from web.foundation.schema import new_id, utc_now
+from web.foundation.sealing import Sealer
+from web.foundation.short_code import new_code
+from web.loyalty.customer import CARD_NUMBER_LENGTH, customer
+from web.loyalty.ledger import book
+from web.loyalty.program import program
+from web.program_file import create_from_file
+
+FILE = Path(__file__).parent / "brewbar.toml"
+SLUG = "brewbar"
+# Addresses under example.com belong to nobody.
+PEOPLE = (
+    ("Ana López", "ana@example.com", "es", 42),
+    ("Ben Carter", "ben@example.com", "en", 9),
+    ("Chiara Conti", "chiara@example.com", "en", 23),
+    ("Daniel Núñez de la Fuente y Villanueva", "daniel@example.com", "es", 70),
+    ("Eman Haddad", "eman@example.com", "ar", 4),
+    ("Fay", "fay@example.com", "en", 0),
+)
+
+
+def ensure_demo(conn: Connection, sealer: Sealer) -> bool:
+    """Make the demo programme unless it is there; True if it was made now."""
+    if conn.scalar(select(program.c.id).where(program.c.slug == SLUG)) is not None:
+        return False
+    program_id = create_from_file(conn, FILE, sealer)
+    # The same history on every machine, so that a picture or a bug report can be compared.
+    chance = random.Random(10)  # noqa: S311
+    for name, email, locale, visits in PEOPLE:
+        customer_id = _add_customer(conn, program_id, name, email, locale)
+        _add_history(conn, program_id, customer_id, visits, chance)
+    return True
+
+
+def _add_customer(conn: Connection, program_id: str, name: str, email: str, locale: str) -> str:
+    customer_id, joined = new_id(), utc_now() - timedelta(days=365)
+    conn.execute(
+        insert(customer).values(
+            program_id=program_id,
+            id=customer_id,
+            email=email,
+            email_key=email,
+            name=name,
+            locale=locale,
+            extra={},
+            card_number=new_code(CARD_NUMBER_LENGTH),
+            email_verified_at=joined,
+            origin="demo",
+            created_at=joined,
+            updated_at=joined,
+        )
+    )
+    return customer_id
+
+
+def _add_history(
+    conn: Connection, program_id: str, customer_id: str, visits: int, chance: random.Random
+) -> None:
+    points, days = 0, sorted(chance.sample(range(1, 360), visits), reverse=True)
+    for number, day in enumerate(days):
+        at = utc_now() - timedelta(days=day, minutes=chance.randrange(600))
+        coffees = chance.choice((1, 1, 1, 2))
+        points = book(
+            conn,
+            program_id,
+            customer_id,
+            10 * coffees,
+            reason="Coffee" if coffees == 1 else "Two coffees",
+            source="pos",
+            key=f"demo:{customer_id}:{number}",
+            at=at,
+        )
+        if points >= 100 and chance.random() < 0.5:
+            points = book(
+                conn,
+                program_id,
+                customer_id,
+                -100,
+                reason="Free coffee",
+                source="reward",
+                key=f"demo:{customer_id}:{number}:reward",
+                at=at + timedelta(minutes=3),
+            )

@@ -1,0 +1,43 @@
+"""Content codings of what we send: which one a browser wants, and the bytes in it."""
+
+import gzip
+from functools import lru_cache
+from typing import Literal
+
+import brotli  # type: ignore[import-untyped]
+
+from web.foundation.negotiation import weights
+
+Coding = Literal["br", "gzip", ""]
+
+# For a 5 KB page brotli 5 costs some 60 us and saves a sixth over gzip 6; `BEST` takes milliseconds and is
+# for what is made once and sent often.
+ON_THE_FLY = {"br": 5, "gzip": 6}
+BEST = {"br": 11, "gzip": 9}
+
+
+@lru_cache(maxsize=256)
+def negotiate(accept_encoding: str) -> Coding:
+    """The coding to answer with: the heaviest in the Accept-Encoding field, brotli before gzip, "" for none.
+
+    A browser that refuses even the plain form (`identity;q=0`) gets it all the same: RFC 9110, 12.5.3 allows
+    it, and an answer is more use than 406.
+    """
+    asked = dict(weights(accept_encoding))
+    anything = asked.get("*", 0.0)
+    brotli_weight = asked.get("br", anything)
+    gzip_weight = asked.get("gzip", asked.get("x-gzip", anything))
+    if max(brotli_weight, gzip_weight) == 0:
+        return ""
+    return "br" if brotli_weight >= gzip_weight else "gzip"
+
+
+def compress(body: bytes, coding: Coding, level: int | None = None) -> bytes:
+    """`body` in `coding`; `level` is 1 to 9 for gzip and 0 to 11 for brotli, by default `ON_THE_FLY`."""
+    if not coding:
+        return body
+    level = ON_THE_FLY[coding] if level is None else level
+    if coding == "gzip":
+        return gzip.compress(body, level, mtime=0)
+    compressed: bytes = brotli.compress(body, mode=brotli.MODE_TEXT, quality=level)
+    return compressed

@@ -1,0 +1,323 @@
+"""One port to SQLite and PostgreSQL.
+
+A unit of work is a plain function `unit(conn, *args)` of a SQLAlchemy Core connection. It does nothing but SQL,
+returns plain values, and may be run again: after a serialisation failure, or when another unit of the
+same batch failed. What it returns reaches the caller only after the commit.
+
+Writes are committed in groups. Units that wait while a commit is on its way share the next one, so that a durable
+write costs a fraction of a disk flush when many come at once, and no more than one when they come alone.
+A unit that raises takes nobody with it: its batch is rolled back and every unit is run in a transaction of its own.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import queue
+import random
+import re
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO, Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Unit = Callable[Concatenate[Connection, P], T]
+
+LARGEST_BATCH = 64
+# Serialisation failure and deadlock: the database says "again", and so we do.
+TRY_AGAIN = {"40001", "40P01"}
+TRIES = 8
+
+
+class DatabaseBusy(Exception):
+    """Another process writes to this SQLite file; one process at a time may."""
+
+
+class DatabaseUnreachable(Exception):
+    """The database did not answer; nothing of the unit was kept. Trying again later is safe."""
+
+
+class Database(Protocol):
+    """What both databases offer. `read` is for what a page needs, `read_slow` for reports and exports."""
+
+    dialect: str
+
+    async def read(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
+    async def read_slow(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
+    async def write(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
+    async def close(self) -> None: ...
+
+
+class _Waiting:
+    """One unit on its way, and the future that hears how it ended."""
+
+    __slots__ = ("future", "loop", "work")
+
+    def __init__(self, work: Callable[[Connection], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.work = work
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+
+    def settle(self, value: Any, error: BaseException | None) -> None:
+        # The caller may have gone away (a closed connection cancels its future); the commit stands all the same.
+        if not self.future.done():
+            if error is None:
+                self.future.set_result(value)
+            else:
+                self.future.set_exception(error)
+
+
+class SqliteDatabase:
+    """SQLite in one process: reads inline on the event loop, writes by one thread with group commit.
+
+    Reads take some tens of microseconds, less than handing them to a thread would. `synchronous=FULL` makes
+    every acknowledged write survive a power cut; the group commit pays for it.
+    """
+
+    dialect = "sqlite"
+
+    def __init__(self, url: str | URL, *, serving: bool = False, synchronous: str = "full") -> None:
+        self._url = make_url(url)
+        self._synchronous = synchronous
+        _make_folder(self._url)
+        # A command beside the server writes a row now and then and may wait for it; a second server may not.
+        self._lock = _claim_file(self._url) if serving else None
+        self._writer_engine = self._engine(read_only=False)
+        self._reader_engine = self._engine(read_only=True)
+        self._reader = self._reader_engine.connect()
+        self._slow = ThreadPoolExecutor(2, "sqlite-report")
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write_for_ever, name="sqlite-writer", daemon=True)
+        self._thread.start()
+
+    async def read(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return unit(self._reader, *args, **kwargs)
+
+    async def read_slow(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        def report() -> T:
+            with self._reader_engine.connect() as conn:
+                return unit(conn, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._slow, report)
+
+    async def write(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        waiting = _Waiting(lambda conn: unit(conn, *args, **kwargs), asyncio.get_running_loop())
+        self._queue.put(waiting)
+        result: T = await waiting.future
+        return result
+
+    async def close(self) -> None:
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._slow.shutdown()
+        self._reader.close()
+        self._reader_engine.dispose()
+        self._writer_engine.dispose()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _engine(self, *, read_only: bool) -> Engine:
+        engine = create_engine(self._url, **({"isolation_level": "AUTOCOMMIT"} if read_only else {}))
+
+        @event.listens_for(engine, "connect")
+        def prepare(connection: Any, _record: Any) -> None:
+            connection.isolation_level = None
+            for pragma in (
+                "journal_mode=wal",
+                f"synchronous={self._synchronous}",
+                "foreign_keys=on",
+                "busy_timeout=5000",
+                "cache_size=-65536",
+                "temp_store=memory",
+                "trusted_schema=off",
+                *(("query_only=on",) if read_only else ()),
+            ):
+                connection.execute(f"pragma {pragma}")
+
+        if not read_only:
+            # A deferred BEGIN that first reads and then writes fails with "database is locked" without waiting.
+            event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
+        return engine
+
+    def _write_for_ever(self) -> None:
+        with self._writer_engine.connect() as conn:
+            while (first := self._queue.get()) is not None:
+                batch: list[_Waiting] = [first]
+                while len(batch) < LARGEST_BATCH:
+                    try:
+                        more = self._queue.get_nowait()
+                    except queue.Empty:
+                        break
+                    if more is None:
+                        self._queue.put(None)
+                        break
+                    batch.append(more)
+                for waiting, value, error in _commit_batch(conn, batch):
+                    with contextlib.suppress(RuntimeError):  # its event loop has ended
+                        waiting.loop.call_soon_threadsafe(waiting.settle, value, error)
+
+
+def _commit_batch(
+    conn: Connection, batch: list[_Waiting]
+) -> list[tuple[_Waiting, Any, BaseException | None]]:
+    try:
+        with conn.begin():
+            return [(waiting, waiting.work(conn), None) for waiting in batch]
+    except Exception as error:
+        if len(batch) == 1:
+            return [(batch[0], None, _plain(error))]
+    return [outcome for waiting in batch for outcome in _commit_batch(conn, [waiting])]
+
+
+def _plain(error: Exception) -> Exception:
+    if isinstance(error, OperationalError) and re.search(
+        "disk|readonly|locked|unable to open", str(error.orig)
+    ):
+        return DatabaseUnreachable(str(error.orig))
+    return error
+
+
+def _make_folder(url: URL) -> None:
+    if not url.database or url.database == ":memory:":
+        raise ValueError("SQLite needs a file: a database in memory is another one for each connection")
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _claim_file(url: URL) -> IO[str]:
+    """Hold a lock beside the file while we live: two serving processes would wait for each other's commits."""
+    lock = Path(f"{url.database}.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise DatabaseBusy(f"{url.database} is in use by another Pasito process") from None
+    return lock
+
+
+class PostgresDatabase:
+    """PostgreSQL through asyncpg: reads without a transaction's two extra trips, writes in group commits.
+
+    Each of a few lanes takes what waits, runs it in one transaction and commits it. The lanes share one queue,
+    so a lone write never waits behind a batch while a lane is free.
+    """
+
+    dialect = "postgresql"
+
+    def __init__(self, url: str | URL, *, readers: int = 12, lanes: int = 4) -> None:
+        url = _asyncpg_url(make_url(url))
+        self._reader: AsyncEngine = create_async_engine(
+            url, pool_size=readers, max_overflow=0, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
+        )
+        self._writer: AsyncEngine = create_async_engine(
+            url, pool_size=lanes, max_overflow=0, isolation_level="READ COMMITTED"
+        )
+        # SQLAlchemy's own pool wakes its waiters unfairly when there are more of them than connections.
+        self._turn = asyncio.Semaphore(readers)
+        self._waiting: list[_Waiting] = []
+        self._free_lanes = lanes
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def read(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async with self._turn, _reachable(), self._reader.connect() as conn:
+            return await conn.run_sync(unit, *args, **kwargs)
+
+    read_slow = read
+
+    async def write(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        waiting = _Waiting(lambda conn: unit(conn, *args, **kwargs), asyncio.get_running_loop())
+        self._waiting.append(waiting)
+        if self._free_lanes:
+            self._free_lanes -= 1
+            task = asyncio.create_task(self._drain())
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        result: T = await waiting.future
+        return result
+
+    async def close(self) -> None:
+        while self._running:
+            await asyncio.gather(*self._running, return_exceptions=True)
+        await self._reader.dispose()
+        await self._writer.dispose()
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting[:LARGEST_BATCH] = self._waiting[:LARGEST_BATCH], []
+                await self._commit(batch)
+        finally:
+            self._free_lanes += 1
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        for attempt in range(TRIES):
+            try:
+                async with _reachable(), self._writer.begin() as conn:
+                    values = await conn.run_sync(lambda sync: [waiting.work(sync) for waiting in batch])
+            except Exception as error:
+                if len(batch) > 1:
+                    for waiting in batch:
+                        await self._commit([waiting])
+                    return
+                if _sqlstate(error) in TRY_AGAIN and attempt + 1 < TRIES:
+                    await asyncio.sleep(random.random() * 0.01 * 2**attempt)  # noqa: S311
+                    continue
+                batch[0].settle(None, error)
+                return
+            except BaseException as error:
+                for waiting in batch:
+                    waiting.settle(None, error)
+                raise
+            for waiting, value in zip(batch, values, strict=True):
+                waiting.settle(value, None)
+            return
+
+
+@asynccontextmanager
+async def _reachable() -> AsyncIterator[None]:
+    try:
+        yield
+    except (TimeoutError, OSError) as error:
+        raise DatabaseUnreachable(str(error)) from error
+    except DBAPIError as error:
+        state = _sqlstate(error) or ""
+        # Class 08 is a lost connection, 57P a server going down or coming up, 53 out of resources.
+        if error.connection_invalidated or state[:2] in ("08", "53") or state[:3] == "57P":
+            raise DatabaseUnreachable(str(error.orig)) from error
+        raise
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    origin = getattr(error, "orig", None)
+    state = getattr(origin, "sqlstate", None) or getattr(getattr(origin, "__cause__", None), "sqlstate", None)
+    return str(state) if state else None
+
+
+def _asyncpg_url(url: URL) -> URL:
+    return url.set(drivername="postgresql+asyncpg")
+
+
+def open_database(url: str | URL, *, serving: bool = False) -> Database:
+    """The database that a `DATABASE_URL` names: `sqlite:///path` or `postgresql://user@host/name`.
+
+    For PostgreSQL it must be called inside the running event loop that will use it.
+
+    Raises:
+        DatabaseBusy: the SQLite file is held by another process.
+        ValueError: the address names another kind of database.
+    """
+    parsed = make_url(url)
+    match parsed.get_backend_name():
+        case "sqlite":
+            return SqliteDatabase(parsed, serving=serving)
+        case "postgresql":
+            return PostgresDatabase(parsed)
+        case other:
+            raise ValueError(f"{other} is not a database that Pasito knows: use sqlite:/// or postgresql://")

@@ -1,0 +1,273 @@
+"""Deliveries to the outside: at least once, in order for each recipient, tried again, put aside, replayed.
+
+A row is one thing to be done outside. It is written in a database transaction, taken by a worker for the
+length of a lease, and done outside any transaction. A worker that dies loses its lease and another repeats
+the delivery under the same id, so that a receiver can tell the repeat.
+"""
+
+import random
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    and_,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.engine import Connection
+
+from web.foundation.schema import Id, Json, Moment, metadata, new_id, utc_now
+
+LEASE = timedelta(seconds=60)
+# Ten tries over about a day; then a person must look.
+PAUSES = tuple(
+    timedelta(seconds=seconds) for seconds in (5, 20, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
+)
+WAITING, DONE, DEAD, DROPPED = "waiting", "done", "dead", "dropped"
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("program_id", Id, primary_key=True),
+    Column("id", Id, primary_key=True),
+    # Which handler does it: "mail.confirmation", "sms.card_link" …
+    Column("kind", String(40), nullable=False),
+    # Deliveries of one lane leave one after the other: the channel and the customer.
+    Column("lane", String(80), nullable=False),
+    Column("event_id", Id),
+    Column("payload", Json, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("last_error", Text),
+    CheckConstraint(f"state in ('{WAITING}', '{DONE}', '{DEAD}', '{DROPPED}')", name="state_is_known"),
+)
+Index(
+    "ix_delivery_due",
+    delivery.c.due_at,
+    sqlite_where=delivery.c.state == WAITING,
+    postgresql_where=delivery.c.state == WAITING,
+)
+Index(
+    "ix_delivery_lane",
+    delivery.c.program_id,
+    delivery.c.lane,
+    delivery.c.id,
+    sqlite_where=delivery.c.state == WAITING,
+    postgresql_where=delivery.c.state == WAITING,
+)
+Index(
+    "ix_delivery_dead",
+    delivery.c.program_id,
+    delivery.c.id,
+    sqlite_where=delivery.c.state == DEAD,
+    postgresql_where=delivery.c.state == DEAD,
+)
+
+
+class TryLater(Exception):
+    """The receiver is not to be had now. `after` is its own wish (Retry-After), if it had one."""
+
+    def __init__(self, reason: str, after: timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class GiveUp(Exception):
+    """The receiver will never take this; it is put aside at once for a person to look at."""
+
+
+class Drop(Exception):
+    """There is nothing to deliver any more: the customer is gone, the flow was turned off."""
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to do outside. `tries` counts this one."""
+
+    program_id: str
+    id: str
+    kind: str
+    event_id: str | None
+    payload: dict[str, Any]
+    tries: int
+    created_at: datetime
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """How much waits and is put aside; `oldest` is when the oldest waiting one was written."""
+
+    waiting: int
+    dead: int
+    oldest: datetime | None
+
+
+def enqueue(
+    conn: Connection,
+    program_id: str,
+    kind: str,
+    lane: str,
+    payload: dict[str, Any],
+    event_id: str | None = None,
+) -> str:
+    """Write down something to do outside, in the transaction of its cause. Returns its id."""
+    delivery_id, now = new_id(), utc_now()
+    conn.execute(
+        insert(delivery).values(
+            program_id=program_id,
+            id=delivery_id,
+            kind=kind,
+            lane=lane,
+            event_id=event_id,
+            payload=payload,
+            state=WAITING,
+            tries=0,
+            due_at=now,
+            created_at=now,
+        )
+    )
+    return delivery_id
+
+
+def claim(conn: Connection, most: int) -> list[Delivery]:
+    """Take due deliveries for the length of a lease: each the first of its lane, and nobody else's."""
+    now = utc_now()
+    earlier = delivery.alias("earlier")
+    due = (
+        select(delivery.c.program_id, delivery.c.id)
+        .where(
+            delivery.c.state == WAITING,
+            delivery.c.due_at <= now,
+            ~exists().where(
+                and_(
+                    earlier.c.program_id == delivery.c.program_id,
+                    earlier.c.lane == delivery.c.lane,
+                    earlier.c.id < delivery.c.id,
+                    earlier.c.state == WAITING,
+                )
+            ),
+        )
+        .order_by(delivery.c.due_at)
+        .limit(most)
+        .with_for_update(skip_locked=True, of=delivery)
+    )
+    keys = [(row.program_id, row.id) for row in conn.execute(due)]
+    if not keys:
+        return []
+    rows = conn.execute(
+        update(delivery)
+        .where(
+            delivery.c.program_id.in_({key[0] for key in keys}),
+            delivery.c.id.in_([key[1] for key in keys]),
+            delivery.c.state == WAITING,
+            # Another worker may have taken it between the two statements where rows cannot be locked.
+            delivery.c.due_at <= now,
+        )
+        .values(due_at=now + LEASE, tries=delivery.c.tries + 1)
+        .returning(
+            delivery.c.program_id,
+            delivery.c.id,
+            delivery.c.kind,
+            delivery.c.event_id,
+            delivery.c.payload,
+            delivery.c.tries,
+            delivery.c.created_at,
+        )
+    )
+    return sorted((Delivery(**row._mapping) for row in rows), key=lambda taken: taken.id)
+
+
+def finish(conn: Connection, taken: Delivery, error: Exception | None) -> str:
+    """Write down how a delivery ended; returns its new state."""
+    now = utc_now()
+    match error:
+        case None:
+            state, due = DONE, now
+        case Drop():
+            state, due = DROPPED, now
+        case GiveUp():
+            state, due = DEAD, now
+        case _ if taken.tries > len(PAUSES):
+            state, due = DEAD, now
+        case _:
+            wish = error.after if isinstance(error, TryLater) and error.after else timedelta()
+            pause = PAUSES[taken.tries - 1] * random.uniform(0.8, 1.2)  # noqa: S311 - spreads the load
+            state, due = WAITING, now + max(pause, wish)
+    conn.execute(
+        update(delivery)
+        .where(
+            delivery.c.program_id == taken.program_id,
+            delivery.c.id == taken.id,
+            delivery.c.state == WAITING,
+        )
+        .values(
+            state=state,
+            due_at=due,
+            ended_at=None if state == WAITING else now,
+            # What was said may name a person; once it is said nobody needs it here.
+            **({"payload": {}} if state in (DONE, DROPPED) else {}),
+            last_error=None if error is None else f"{type(error).__name__}: {error}"[:500],
+        )
+    )
+    return state
+
+
+def replay(conn: Connection, program_id: str | None = None, delivery_id: str | None = None) -> int:
+    """Let deliveries that were put aside start again, all or one; returns how many."""
+    chosen = [delivery.c.state == DEAD]
+    if program_id is not None:
+        chosen.append(delivery.c.program_id == program_id)
+    if delivery_id is not None:
+        chosen.append(delivery.c.id == delivery_id)
+    return conn.execute(
+        update(delivery).where(*chosen).values(state=WAITING, tries=0, due_at=utc_now(), ended_at=None)
+    ).rowcount
+
+
+def dead_letters(conn: Connection, most: int = 100) -> list[dict[str, Any]]:
+    """What was put aside, newest first, without what it says: ids, kinds and reasons only."""
+    rows = conn.execute(
+        select(
+            delivery.c.program_id,
+            delivery.c.id,
+            delivery.c.kind,
+            delivery.c.tries,
+            delivery.c.ended_at,
+            delivery.c.last_error,
+        )
+        .where(delivery.c.state == DEAD)
+        .order_by(delivery.c.id.desc())
+        .limit(most)
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def backlog(conn: Connection) -> Backlog:
+    """What waits now, for health checks and metrics."""
+    waiting, oldest = conn.execute(
+        select(func.count(), func.min(delivery.c.created_at)).where(delivery.c.state == WAITING)
+    ).one()
+    dead = conn.scalar(select(func.count()).where(delivery.c.state == DEAD)) or 0
+    return Backlog(waiting, dead, oldest)
+
+
+def has_due(conn: Connection) -> bool:
+    """Whether a delivery may be due; one that waits for its lane's first counts too."""
+    return (
+        conn.scalar(
+            select(delivery.c.id).where(delivery.c.state == WAITING, delivery.c.due_at <= utc_now()).limit(1)
+        )
+        is not None
+    )

@@ -1,0 +1,87 @@
+"""Limits as named rules, one line each beside the reason for its number.
+
+Counted in this process by default, in Redis or Valkey when several processes must count together. A store that
+does not answer loosens limits and never refuses a customer.
+"""
+
+import ipaddress
+import logging
+import time
+
+import msgspec
+from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage, Storage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.storage import storage_from_string
+
+log = logging.getLogger(__name__)
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """At most so many in a time, for each key. `name` is what metrics and overrides call it."""
+
+    name: str
+    quota: str
+
+
+# A shop's Wi-Fi is one network: twelve people at a counter may register within minutes, a robot may not do hundreds.
+REGISTRATION_BURST = Rule("registration_burst", "12/10minutes")
+REGISTRATION = Rule("registration", "60/hour")
+# A person asks for their card once or twice; whoever asks more wants somebody else's inbox to ring.
+CARD_REQUEST_BY_ADDRESS = Rule("card_request_by_address", "3/hour")
+CARD_REQUEST_BY_NETWORK = Rule("card_request_by_network", "20/hour")
+# One programme's ceiling: above it something is wrong, and its mail reputation is at stake.
+CARD_REQUEST_BY_PROGRAM = Rule("card_request_by_program", "2000/hour")
+# A tap on a link, a retry, a second device; guessing needs 2^128.
+LINK_USE = Rule("link_use", "60/minute")
+# Posters are made by people.
+SIGNAGE = Rule("signage", "120/minute")
+
+
+class TooMany(Exception):
+    """The limit is reached. `retry_after` is in whole seconds."""
+
+    def __init__(self, rule: Rule, retry_after: int) -> None:
+        super().__init__(rule.name)
+        self.rule = rule
+        self.retry_after = retry_after
+
+
+class Limits:
+    """Counts and refuses. `url` is empty for memory, or a redis:// or valkey:// address."""
+
+    def __init__(self, url: str = "") -> None:
+        self._storage: Storage = _storage(url)
+        self._limiter = SlidingWindowCounterRateLimiter(self._storage)
+        self._items: dict[Rule, RateLimitItem] = {}
+
+    async def check(self, rule: Rule, *key: str) -> None:
+        """Count one; raises TooMany where it is one too many."""
+        item = self._items.get(rule) or self._items.setdefault(rule, parse(rule.quota))
+        try:
+            if await self._limiter.hit(item, rule.name, *key):
+                return
+            window = await self._limiter.get_window_stats(item, rule.name, *key)
+        except Exception as error:  # whatever the store's client raises
+            log.warning("limits are not counted: %s", type(error).__name__)
+            return
+        retry_after = max(1, round(window.reset_time - time.time()))
+        raise TooMany(rule, retry_after)
+
+
+def network_of(address: str) -> str:
+    """The network a client counts as: /24 for IPv4, /64 for IPv6, so that one subscriber is one."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    return str(ipaddress.ip_network((parsed, 24 if parsed.version == 4 else 64), strict=False))
+
+
+def _storage(url: str) -> Storage:
+    if not url:
+        return MemoryStorage()
+    scheme, _, rest = url.partition("://")
+    storage = storage_from_string(f"async+{scheme.removeprefix('async+')}://{rest}", implementation="redispy")
+    assert isinstance(storage, Storage)
+    return storage

@@ -1,0 +1,94 @@
+"""The one MetaData, and the column types that mean the same on SQLite and PostgreSQL.
+
+Every table is keyed by `program_id` first, so that a programme can be moved or distributed as a whole;
+only `program` itself and the short codes of signs, which are looked up before the programme is known,
+stand outside that rule.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import uuid_utils
+from sqlalchemy import Connection, DateTime, Dialect, MetaData, String, Table, Text
+from sqlalchemy.dialects.postgresql import UUID as PostgresUuid
+from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def new_id() -> str:
+    """A UUIDv7 as text: unique everywhere, and later ones sort after earlier ones."""
+    return str(uuid_utils.uuid7())
+
+
+def utc_now() -> datetime:
+    """This moment with its zone; the only clock that rows are stamped from."""
+    return datetime.now(UTC)
+
+
+class Id(TypeDecorator[str]):
+    """A UUID, text in Python: native on PostgreSQL, 36 characters on SQLite."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(PostgresUuid(as_uuid=False))
+        return dialect.type_descriptor(String(36))
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time, always aware and in UTC. SQLite keeps no zone, so it is taken off and put back."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs its time zone")
+        value = value.astimezone(UTC)
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON document kept as text on both databases, so that the same bytes come back from each."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else msgspec.json.encode(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else msgspec.json.decode(value)
+
+
+def insert_or_skip(conn: Connection, table: Table) -> PostgresInsert | SqliteInsert:
+    """An INSERT that does nothing where a unique rule already has the row; `.returning()` tells which it was."""
+    if conn.dialect.name == "postgresql":
+        return postgres_insert(table).on_conflict_do_nothing()
+    return sqlite_insert(table).on_conflict_do_nothing()

@@ -1,0 +1,85 @@
+"""Asking for the card: by somebody at the public page, or by registering once more with a known address.
+
+The answer tells nothing (ruling 5); what follows is an event, and a message or the merchant's own tool that
+sends the link to the owner (ruling 11).
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy.engine import Connection
+
+from web.foundation.address import Email, Phone
+from web.foundation.delivery import enqueue
+from web.foundation.sealing import random_code
+from web.foundation.tokens import for_url
+from web.loyalty.customer import AlreadyKnown, Registered, Registration, find_by_address, register
+from web.loyalty.event import WALLET_PASS_REQUESTED, record
+from web.loyalty.link import LIFETIMES, make_link, may_send_link
+from web.loyalty.program import Program
+
+Cause = Literal["asked", "registered_again", "dead_link"]
+CARD_REQUEST = "card_request"
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a request came from, in words for the mail: browser and device families, never an address."""
+
+    browser: str = ""
+    device: str = ""
+
+
+def ask_for_card(
+    conn: Connection, program_id: str, email: Email | None, phone: Phone | None, asked: Asked
+) -> None:
+    """Write down that somebody asked with this address. Known or not, this is all that happens now."""
+    address = email.key if email else phone.e164 if phone else ""
+    enqueue(
+        conn,
+        program_id,
+        CARD_REQUEST,
+        f"card_request:{address}"[:80],
+        {
+            "email": msgspec.to_builtins(email),
+            "phone": msgspec.to_builtins(phone),
+            "asked": msgspec.to_builtins(asked),
+        },
+    )
+
+
+def answer_request(conn: Connection, program: Program, payload: dict[str, Any], base_url: str) -> None:
+    """What follows a request once nobody waits: the event, if the address has a card."""
+    email = msgspec.convert(payload["email"], Email | None)
+    phone = msgspec.convert(payload["phone"], Phone | None)
+    known = find_by_address(conn, program.id, email, phone)
+    if known is not None:
+        request_pass(conn, program, known, "asked", msgspec.convert(payload["asked"], Asked), base_url)
+
+
+def register_or_request(
+    conn: Connection, program: Program, new: Registration, asked: Asked, base_url: str
+) -> Registered | AlreadyKnown:
+    """Register; where the address has a card already, send its owner the link instead."""
+    outcome = register(conn, new)
+    if isinstance(outcome, AlreadyKnown):
+        request_pass(conn, program, outcome.customer_id, "registered_again", asked, base_url)
+    return outcome
+
+
+def request_pass(
+    conn: Connection, program: Program, customer_id: str, cause: Cause, asked: Asked, base_url: str
+) -> None:
+    """Record `Wallet pass requested`. With the programme's own message off, the event carries the link."""
+    properties: dict[str, Any] = {"cause": cause, "asked": msgspec.to_builtins(asked)}
+    if program.settings.flows.download_message:
+        properties["delivery"] = "message"
+    elif may_send_link(conn, program.id, customer_id):
+        token = make_link(conn, program, customer_id, "download", jti=random_code(), created_by="message")
+        properties |= {
+            "delivery": "merchant",
+            "downloadUrl": f"{base_url}/{program.slug}/download?token={for_url(token)}",
+            "expiresIn": int(LIFETIMES["download"].total_seconds()),
+        }
+    else:
+        return
+    record(conn, program.id, WALLET_PASS_REQUESTED, customer_id, properties)

@@ -1,0 +1,191 @@
+"""A customer: a person in one programme, and how they register."""
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import CheckConstraint, Column, Index, String, Table, select, update
+from sqlalchemy.engine import Connection
+
+from web.foundation.address import Email, Phone
+from web.foundation.schema import Id, Json, Moment, insert_or_skip, metadata, new_id, utc_now
+from web.foundation.sealing import digest
+from web.foundation.short_code import new_code
+from web.loyalty.consent import Decision, record_decisions
+from web.loyalty.event import ACCOUNT_VERIFIED, CUSTOMER_CREATED, record
+from web.loyalty.visit import grant
+from web.loyalty.wallet_pass import Platform, issue_pass
+
+CARD_NUMBER_LENGTH = 12
+
+customer = Table(
+    "customer",
+    metadata,
+    Column("program_id", Id, primary_key=True),
+    Column("id", Id, primary_key=True),
+    Column("email", String(254)),
+    # Lower case: one mailbox is one customer, however it is spelt.
+    Column("email_key", String(254)),
+    Column("phone", String(20)),
+    Column("name", String(80)),
+    Column("locale", String(16), nullable=False),
+    # YYYY-MM-DD, or --MM-DD for those who keep the year to themselves.
+    Column("birthday", String(10)),
+    Column("extra", Json, nullable=False),
+    Column("external_id", String(120)),
+    Column("card_number", String(16), nullable=False),
+    Column("email_verified_at", Moment),
+    Column("phone_verified_at", Moment),
+    Column("origin", String(16), nullable=False),
+    # The visit in which they registered: one visit makes one customer, however often its form arrives.
+    Column("visit_id", Id),
+    Column("first_touch_id", Id),
+    Column("last_touch_id", Id),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    CheckConstraint("email_key is not null or phone is not null", name="reachable_somehow"),
+)
+for _unique in ("email_key", "phone", "external_id", "visit_id", "card_number"):
+    Index(f"uq_customer_{_unique}", customer.c.program_id, customer.c[_unique], unique=True)
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person gave to become a customer: one address at least, everything else as the programme asks."""
+
+    program_id: str
+    visit_id: str
+    email: Email | None = None
+    phone: Phone | None = None
+    name: str | None = None
+    locale: str
+    birthday: str | None = None
+    extra: dict[str, str] = {}
+    consents: list[Decision] = []
+    platform: Platform | None = None
+    first_touch_id: str | None = None
+    last_touch_id: str | None = None
+    utm: dict[str, str] = {}
+    origin: str = "web"
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """The card is there: made now, or a moment ago by the same visit's other tap."""
+
+    customer_id: str
+
+
+class AlreadyKnown(msgspec.Struct, frozen=True):
+    """The address has a card. Nothing about it may be shown here; a link goes to the owner (ruling 5)."""
+
+    customer_id: str
+
+
+class Contact(msgspec.Struct, frozen=True, kw_only=True):
+    """How a customer is reached, and in which language."""
+
+    id: str
+    email: str | None
+    phone: str | None
+    name: str | None
+    locale: str
+    card_number: str
+    email_verified_at: datetime | None
+    phone_verified_at: datetime | None
+
+
+_CONTACT = tuple(customer.c[name] for name in Contact.__struct_fields__)
+
+
+def register(conn: Connection, new: Registration) -> Registered | AlreadyKnown:
+    """Make a customer with consents, pass, event and grant, in one transaction and exactly once.
+
+    The unique rules of the table decide, so that fifty taps at the same moment make one customer.
+    """
+    customer_id, now = new_id(), utc_now()
+    made = conn.scalar(
+        insert_or_skip(conn, customer)
+        .values(
+            program_id=new.program_id,
+            id=customer_id,
+            email=new.email.value if new.email else None,
+            email_key=new.email.key if new.email else None,
+            phone=new.phone.e164 if new.phone else None,
+            name=new.name,
+            locale=new.locale,
+            birthday=new.birthday,
+            extra=new.extra,
+            card_number=new_code(CARD_NUMBER_LENGTH),
+            origin=new.origin,
+            visit_id=new.visit_id,
+            first_touch_id=new.first_touch_id,
+            last_touch_id=new.last_touch_id,
+            created_at=now,
+            updated_at=now,
+        )
+        .returning(customer.c.id)
+    )
+    if made is None:
+        return _met_before(conn, new)
+    record_decisions(conn, new.program_id, customer_id, new.consents, locale=new.locale)
+    if new.platform is not None:
+        issue_pass(conn, new.program_id, customer_id, new.platform, new.last_touch_id)
+    record(
+        conn,
+        new.program_id,
+        CUSTOMER_CREATED,
+        customer_id,
+        {
+            "origin": new.origin,
+            "consents": [decision.purpose for decision in new.consents if decision.granted],
+            "utm": new.utm,
+        },
+    )
+    grant(conn, new.program_id, new.visit_id, customer_id)
+    return Registered(customer_id)
+
+
+def find_by_address(
+    conn: Connection, program_id: str, email: Email | None, phone: Phone | None
+) -> str | None:
+    """The customer who owns an address."""
+    rule = customer.c.email_key == email.key if email else customer.c.phone == (phone.e164 if phone else None)
+    return conn.scalar(select(customer.c.id).where(customer.c.program_id == program_id, rule))
+
+
+def find_contact(conn: Connection, program_id: str, customer_id: str) -> Contact | None:
+    row = conn.execute(
+        select(*_CONTACT).where(customer.c.program_id == program_id, customer.c.id == customer_id)
+    ).one_or_none()
+    return None if row is None else Contact(**row._mapping)
+
+
+def address_hash(address: str) -> str:
+    """What a verify link remembers of the address it was sent to."""
+    return digest(address.lower())
+
+
+def confirm_address(conn: Connection, program_id: str, customer_id: str, channel: str) -> bool:
+    """Mark the e-mail address or phone as proven; False if it was already. The event is recorded once."""
+    column = customer.c.email_verified_at if channel == "email" else customer.c.phone_verified_at
+    changed = conn.execute(
+        update(customer)
+        .where(customer.c.program_id == program_id, customer.c.id == customer_id, column.is_(None))
+        .values({column.name: utc_now(), "updated_at": utc_now()})
+    ).rowcount
+    if changed:
+        record(conn, program_id, ACCOUNT_VERIFIED, customer_id, {"channel": channel, "method": "link"})
+    return bool(changed)
+
+
+def _met_before(conn: Connection, new: Registration) -> Registered | AlreadyKnown:
+    same_visit = conn.scalar(
+        select(customer.c.id).where(
+            customer.c.program_id == new.program_id, customer.c.visit_id == new.visit_id
+        )
+    )
+    if same_visit is not None:
+        return Registered(same_visit)
+    known = find_by_address(conn, new.program_id, new.email, new.phone)
+    if known is None:
+        # Only the random card number is left to have collided: 60 bits, so once in a programme's lifetime at most.
+        return register(conn, new)
+    return AlreadyKnown(known)

@@ -1,0 +1,179 @@
+"""One-time links: each a signed token backed by a row, and used up by one conditional update.
+
+Looking at a link changes nothing; a person's tap uses it (ruling 1). The row holds the SHA-256 of the token's
+`jti`, never the token.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import CheckConstraint, Column, Index, Integer, String, Table, delete, func, select, update
+from sqlalchemy.engine import Connection
+
+from web.foundation import tokens
+from web.foundation.schema import Id, Json, Moment, insert_or_skip, metadata, utc_now
+from web.foundation.sealing import digest
+from web.loyalty.program import Program
+
+Purpose = Literal["download", "verify", "handoff"]
+
+LIFETIMES: dict[str, timedelta] = {
+    "download": timedelta(days=7),
+    "verify": timedelta(days=14),
+    "handoff": timedelta(minutes=10),
+}
+# Nobody's inbox can be flooded, whoever asks (security.md 14).
+MOST_LINK_MESSAGES_AN_HOUR = 3
+MOST_LINK_MESSAGES_A_DAY = 10
+
+one_time_link = Table(
+    "one_time_link",
+    metadata,
+    Column("program_id", Id, primary_key=True),
+    Column("jti_hash", String(64), primary_key=True),
+    Column("customer_id", Id, nullable=False),
+    Column("purpose", String(8), nullable=False),
+    # The address that a verify link proves, as a keyed-free hash: a changed address is not confirmed by an old link.
+    Column("address_hash", String(64)),
+    Column("uses", Integer, nullable=False),
+    Column("most_uses", Integer),
+    Column("utm", Json, nullable=False),
+    Column("created_by", String(40), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("used_at", Moment),
+    Column("revoked_at", Moment),
+    CheckConstraint("purpose in ('download', 'verify', 'handoff')", name="purpose_is_known"),
+    CheckConstraint("most_uses is null or uses <= most_uses", name="used_no_more_than_allowed"),
+)
+Index(
+    "ix_one_time_link_customer",
+    one_time_link.c.program_id,
+    one_time_link.c.customer_id,
+    one_time_link.c.purpose,
+    one_time_link.c.created_at,
+)
+Index("ix_one_time_link_expires_at", one_time_link.c.expires_at)
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """A link as it stands. `is_good` is what a page may show; only `use_link` decides."""
+
+    jti_hash: str
+    customer_id: str
+    purpose: Purpose
+    address_hash: str | None
+    uses: int
+    most_uses: int | None
+    utm: dict[str, Any]
+    expires_at: datetime
+    used_at: datetime | None
+    revoked_at: datetime | None
+
+    def is_good(self, now: datetime) -> bool:
+        return (
+            self.revoked_at is None
+            and self.expires_at > now
+            and (self.most_uses is None or self.uses < self.most_uses)
+        )
+
+
+_COLUMNS = tuple(one_time_link.c[name] for name in Link.__struct_fields__)
+
+
+def make_link(
+    conn: Connection,
+    program: Program,
+    customer_id: str,
+    purpose: Purpose,
+    *,
+    jti: str,
+    created_by: str,
+    address_hash: str | None = None,
+    lifetime: timedelta | None = None,
+    most_uses: int | None = 1,
+    utm: dict[str, Any] | None = None,
+) -> str:
+    """A link's token. With the same `jti` it is the same link, so a repeated delivery sends no second one."""
+    now = utc_now()
+    lifetime = lifetime or LIFETIMES[purpose]
+    conn.execute(
+        insert_or_skip(conn, one_time_link).values(
+            program_id=program.id,
+            jti_hash=digest(jti),
+            customer_id=customer_id,
+            purpose=purpose,
+            address_hash=address_hash,
+            uses=0,
+            most_uses=most_uses,
+            utm=utm or {},
+            created_by=created_by,
+            created_at=now,
+            expires_at=now + lifetime,
+        )
+    )
+    return tokens.mint(
+        program.signing_key,
+        kind=purpose,
+        audience=program.id,
+        subject=customer_id,
+        jti=jti,
+        lifetime=lifetime,
+        now=now,
+    )
+
+
+def find_link(conn: Connection, program_id: str, jti: str, purpose: Purpose) -> Link | None:
+    """A link by its token's `jti`, whatever its state."""
+    row = conn.execute(
+        select(*_COLUMNS).where(
+            one_time_link.c.program_id == program_id,
+            one_time_link.c.jti_hash == digest(jti),
+            one_time_link.c.purpose == purpose,
+        )
+    ).one_or_none()
+    return None if row is None else Link(**row._mapping)
+
+
+def use_link(conn: Connection, program_id: str, jti: str, purpose: Purpose) -> str | None:
+    """Use a link up, in one atomic statement; returns its customer, or None where it was not good any more."""
+    now = utc_now()
+    return conn.scalar(
+        update(one_time_link)
+        .where(
+            one_time_link.c.program_id == program_id,
+            one_time_link.c.jti_hash == digest(jti),
+            one_time_link.c.purpose == purpose,
+            one_time_link.c.revoked_at.is_(None),
+            one_time_link.c.expires_at > now,
+            (one_time_link.c.most_uses.is_(None)) | (one_time_link.c.uses < one_time_link.c.most_uses),
+        )
+        .values(uses=one_time_link.c.uses + 1, used_at=now)
+        .returning(one_time_link.c.customer_id)
+    )
+
+
+def may_send_link(conn: Connection, program_id: str, customer_id: str, purpose: Purpose = "download") -> bool:
+    """Whether one more link may go to this customer now: three an hour, ten a day, whoever asked for them."""
+    now = utc_now()
+    recent = (
+        select(func.count())
+        .select_from(one_time_link)
+        .where(
+            one_time_link.c.program_id == program_id,
+            one_time_link.c.customer_id == customer_id,
+            one_time_link.c.purpose == purpose,
+            one_time_link.c.created_by == "message",
+        )
+    )
+    hour = conn.scalar(recent.where(one_time_link.c.created_at > now - timedelta(hours=1))) or 0
+    day = conn.scalar(recent.where(one_time_link.c.created_at > now - timedelta(days=1))) or 0
+    return hour < MOST_LINK_MESSAGES_AN_HOUR and day < MOST_LINK_MESSAGES_A_DAY
+
+
+def purge_links(conn: Connection) -> int:
+    """Delete links that ended a month ago; until then their dead page can still offer a new one."""
+    return conn.execute(
+        delete(one_time_link).where(one_time_link.c.expires_at <= utc_now() - timedelta(days=30))
+    ).rowcount

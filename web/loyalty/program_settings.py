@@ -1,0 +1,195 @@
+"""What a merchant decides about a programme: brand, texts, what is asked, consents, flows.
+
+The same model is read from a TOML file, from the API and from the database. Text that customers read is given for
+each language; the first of `languages` is what is shown where another is missing, so that nobody ever sees a key.
+"""
+
+import re
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+from babel import Locale
+from msgspec import Meta
+
+Localised = dict[str, str]
+
+SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]")
+# First parts of addresses that are not programmes.
+RESERVED_SLUGS = frozenset(
+    ["assets", "health", "metrics", "schema", "v1", "passkit", "webhooks", "flow", "dev", "s", "static", "api", "admin", "favicon", "robots"]
+)
+
+ShortText = Annotated[str, Meta(min_length=1, max_length=80)]
+Key = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
+class InvalidProgram(Exception):
+    """A programme that cannot be served; `problems` says each of its faults and what to write instead."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Brand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How it looks. Everything else is derived from the one colour, with contrast guaranteed."""
+
+    colour: Annotated[str, Meta(pattern="^#[0-9a-fA-F]{6}$")] = "#6b4226"
+
+
+class Texts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The merchant's own words in one language."""
+
+    tagline: Annotated[str, Meta(max_length=120)] = ""
+    gain: Annotated[str, Meta(max_length=120)] = ""
+    gains: Annotated[tuple[Annotated[str, Meta(max_length=120)], ...], Meta(max_length=4)] = ()
+    points_name: Annotated[str, Meta(max_length=24)] = ""
+
+
+class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One answer of a choice."""
+
+    value: Key
+    label: Localised
+
+
+class ExtraField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One question of step 2 beyond the name."""
+
+    key: Key
+    kind: Literal["text", "date", "choice", "birthday"]
+    label: Localised
+    hint: Localised = {}
+    required: bool = False
+    options: tuple[Option, ...] = ()
+
+
+class Consent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One purpose with its own box. Its wording is versioned when the programme is saved."""
+
+    purpose: Key
+    channel: Literal["email", "sms", "push", "any"] = "email"
+    wording: Localised
+    more: Localised = {}
+
+
+class Flows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """ "Customer Flows": what is sent by itself. A flow that is off sends nothing; its event is still recorded."""
+
+    confirmation_message: bool = True
+    download_message: bool = True
+    require_verified_for: tuple[Literal["redeem"], ...] = ("redeem",)
+
+
+class Sender(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who signs the mails."""
+
+    name: str = ""
+    reply_to: str = ""
+    postal_address: str = ""
+
+
+class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of a merchant's decisions. `scale` is 0 for whole points, 2 for hundredths (money)."""
+
+    name: ShortText
+    languages: Annotated[tuple[str, ...], Meta(min_length=1, max_length=12)] = ("en",)
+    timezone: str = "UTC"
+    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] = "GB"
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "EUR"
+    scale: Literal[0, 2] = 0
+    asks: Literal["email", "phone", "either"] = "email"
+    brand: Brand = Brand()
+    texts: dict[str, Texts] = {}
+    fields: Annotated[tuple[ExtraField, ...], Meta(max_length=8)] = ()
+    consents: Annotated[tuple[Consent, ...], Meta(max_length=6)] = ()
+    flows: Flows = Flows()
+    sender: Sender = Sender()
+
+    @property
+    def default_language(self) -> str:
+        return self.languages[0]
+
+    def say(self, texts: Localised, language: str) -> str:
+        """A text in `language`, else in the programme's first one, else in any it was given in."""
+        return texts.get(language) or texts.get(self.default_language) or next(iter(texts.values()), "")
+
+    def texts_in(self, language: str) -> Texts:
+        """The merchant's words, each falling back by itself to the programme's first language."""
+        own, first = self.texts.get(language, Texts()), self.texts.get(self.default_language, Texts())
+        return Texts(
+            tagline=own.tagline or first.tagline,
+            gain=own.gain or first.gain,
+            gains=own.gains or first.gains,
+            points_name=own.points_name or first.points_name,
+        )
+
+
+def check_program(slug: str, settings: ProgramSettings) -> None:
+    """What types alone cannot say.
+
+    Raises: InvalidProgram.
+    """
+    problems = [
+        *_check_slug(slug),
+        *_check_languages(settings),
+        *_check_place(settings),
+        *_check_fields(settings),
+    ]
+    if problems:
+        raise InvalidProgram(problems)
+
+
+def _check_slug(slug: str) -> list[str]:
+    if slug in RESERVED_SLUGS:
+        return [f"slug: {slug!r} is taken by the program itself; choose another."]
+    if not SLUG.fullmatch(slug):
+        return ["slug: use 2 to 40 small letters, digits and hyphens, like brewbar."]
+    return []
+
+
+def _check_languages(settings: ProgramSettings) -> list[str]:
+    problems = []
+    for language in settings.languages:
+        try:
+            Locale.parse(language, sep="-")
+        except ValueError:
+            problems.append(f"languages: {language!r} is no language tag like en or es-MX.")
+    problems += [
+        f"texts.{language}: is not among languages."
+        for language in settings.texts
+        if language not in settings.languages
+    ]
+    return problems
+
+
+def _check_place(settings: ProgramSettings) -> list[str]:
+    try:
+        ZoneInfo(settings.timezone)
+    except (KeyError, ValueError, OSError):
+        return [f"timezone: {settings.timezone!r} is unknown; write one like Europe/Madrid."]
+    return []
+
+
+def _check_fields(settings: ProgramSettings) -> list[str]:
+    problems = []
+    keys = [field.key for field in settings.fields]
+    problems += [f"fields: {key!r} is there twice." for key in {key for key in keys if keys.count(key) > 1}]
+    for field in settings.fields:
+        if field.key in ("name", "email", "phone"):
+            problems.append(f"fields: {field.key!r} is asked for already.")
+        if not field.label:
+            problems.append(f"fields.{field.key}.label: give it a text in at least one language.")
+        if (field.kind == "choice") != bool(field.options):
+            problems.append(f"fields.{field.key}.options: a choice needs them, and nothing else has any.")
+    purposes = [consent.purpose for consent in settings.consents]
+    if len(set(purposes)) < len(purposes):
+        problems.append("consents: each purpose may be asked once.")
+    problems += [
+        f"consents.{consent.purpose}.wording: give it in every language of the programme ({language} is missing)."
+        for consent in settings.consents
+        for language in settings.languages
+        if not consent.wording.get(language)
+    ]
+    return problems

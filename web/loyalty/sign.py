@@ -1,0 +1,174 @@
+"""A sign in a shop: a location, and a short code that a QR carries to the front door with its campaign.
+
+The short code is looked up before the programme is known, so it is unique everywhere.
+"""
+
+import msgspec
+from sqlalchemy import Column, ForeignKey, Index, String, Table, UniqueConstraint, insert, select
+from sqlalchemy.engine import Connection
+
+from web.foundation.schema import Id, Moment, insert_or_skip, metadata, new_id, utc_now
+from web.foundation.short_code import new_code
+
+CODE_LENGTH = 6
+
+location = Table(
+    "location",
+    metadata,
+    Column("program_id", Id, ForeignKey("program.id"), primary_key=True),
+    Column("id", Id, primary_key=True),
+    Column("slug", String(40), nullable=False),
+    Column("name", String(80), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("program_id", "slug"),
+)
+
+sign = Table(
+    "sign",
+    metadata,
+    Column("code", String(12), primary_key=True),
+    Column("program_id", Id, ForeignKey("program.id"), nullable=False),
+    Column("program_slug", String(40), nullable=False),
+    Column("location_id", Id),
+    Column("source", String(120), nullable=False),
+    Column("medium", String(120), nullable=False),
+    Column("campaign", String(120), nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+Index(
+    "uq_sign_purpose",
+    sign.c.program_id,
+    sign.c.location_id,
+    sign.c.source,
+    sign.c.medium,
+    sign.c.campaign,
+    unique=True,
+)
+
+
+class Location(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A shop as a merchant writes it; `slug` names it in addresses."""
+
+    slug: str
+    name: str
+
+
+class Sign(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a scanned code leads. `location_id` is None for the programme as a whole."""
+
+    code: str
+    program_slug: str
+    location_id: str | None
+    location_name: str | None
+    source: str
+    medium: str
+    campaign: str
+
+
+class UnknownLocation(Exception):
+    """The programme has no shop of that name."""
+
+
+def add_location(conn: Connection, program_id: str, new: Location) -> str:
+    location_id = new_id()
+    conn.execute(
+        insert(location).values(
+            program_id=program_id, id=location_id, slug=new.slug, name=new.name, created_at=utc_now()
+        )
+    )
+    return location_id
+
+
+def locations_of(conn: Connection, program_id: str) -> list[Location]:
+    rows = conn.execute(
+        select(location.c.slug, location.c.name)
+        .where(location.c.program_id == program_id)
+        .order_by(location.c.slug)
+    )
+    return [Location(slug=row.slug, name=row.name) for row in rows]
+
+
+def sign_for(
+    conn: Connection,
+    program_id: str,
+    program_slug: str,
+    *,
+    location_slug: str | None = None,
+    source: str = "store",
+    medium: str = "qr",
+    campaign: str = "",
+) -> Sign:
+    """The sign for a shop and campaign: the same code each time it is asked for, so that reprints match.
+
+    Raises: UnknownLocation.
+    """
+    place = _place(conn, program_id, location_slug)
+    purpose = {
+        "program_id": program_id,
+        "location_id": place[0] if place else None,
+        "source": source,
+        "medium": medium,
+        "campaign": campaign,
+    }
+    found = _code_of(conn, purpose)
+    while found is None:
+        conn.execute(
+            insert_or_skip(conn, sign).values(
+                code=new_code(CODE_LENGTH), program_slug=program_slug, created_at=utc_now(), **purpose
+            )
+        )
+        found = _code_of(conn, purpose)
+    return Sign(
+        code=found,
+        program_slug=program_slug,
+        location_id=place[0] if place else None,
+        location_name=place[1] if place else None,
+        source=source,
+        medium=medium,
+        campaign=campaign,
+    )
+
+
+def find_sign(conn: Connection, code: str) -> Sign | None:
+    """The sign whose QR was scanned."""
+    row = conn.execute(
+        select(
+            sign.c.code,
+            sign.c.program_slug,
+            sign.c.location_id,
+            location.c.name.label("location_name"),
+            sign.c.source,
+            sign.c.medium,
+            sign.c.campaign,
+        )
+        .join_from(
+            sign,
+            location,
+            (sign.c.program_id == location.c.program_id) & (sign.c.location_id == location.c.id),
+            isouter=True,
+        )
+        .where(sign.c.code == code)
+    ).one_or_none()
+    return None if row is None else Sign(**row._mapping)
+
+
+def _place(conn: Connection, program_id: str, slug: str | None) -> tuple[str, str] | None:
+    if slug is None:
+        return None
+    row = conn.execute(
+        select(location.c.id, location.c.name).where(
+            location.c.program_id == program_id, location.c.slug == slug
+        )
+    ).one_or_none()
+    if row is None:
+        raise UnknownLocation(slug)
+    return row.id, row.name
+
+
+def _code_of(conn: Connection, purpose: dict[str, str | None]) -> str | None:
+    return conn.scalar(
+        select(sign.c.code)
+        .where(*(sign.c[name].is_not_distinct_from(value) for name, value in purpose.items()))
+        .order_by(sign.c.created_at)
+        .limit(1)
+    )

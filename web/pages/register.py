@@ -1,0 +1,198 @@
+"""The three steps: address, about you, the card. Each is one form, one POST and one page with its own address.
+
+What is typed is kept in the visit after each step, so back, reload, a second tab or a change of language loses
+nothing. The last POST may be repeated at will: the visit makes one customer.
+"""
+
+from typing import Any
+
+import msgspec
+from litestar import Response, get, post
+from litestar.params import FromPath
+
+from web.foundation.address import Email, Phone, mask_email, mask_phone
+from web.foundation.limits import REGISTRATION, REGISTRATION_BURST
+from web.loyalty.card_request import register_or_request
+from web.loyalty.customer import Registered, Registration, find_contact
+from web.loyalty.link import MOST_LINK_MESSAGES_AN_HOUR
+from web.loyalty.standing import standing_of
+from web.loyalty.visit import Visit, find_visit, forget_visit, keep_draft
+from web.pages.about_form import blank_about, read_about, typed_values
+from web.pages.card_view import card_view
+from web.pages.contact_form import ask_about_slip, blank_contact, field_name, read_contact
+from web.pages.front_door import record_arrival
+from web.pages.visitor import AnyRequest, Visitor
+from web.pages.wallet_view import wallet_platform, wallet_view
+
+CONTACT, ABOUT = "contact", "about"
+AGAIN_AFTER_MINUTES = 60 // MOST_LINK_MESSAGES_AN_HOUR
+
+
+@get("/{slug:str}/register", name="register")
+async def show_contact(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    visitor = Visitor(request, slug)
+    await record_arrival(visitor)
+    asks = visitor.program.settings.asks
+    visit = await _visit(visitor)
+    if visit is not None and visit.granted_customer():
+        return visitor.redirect("/register/card")
+    if visit is None:
+        form = blank_contact(visitor, "/register", asks)
+        return visitor.kept_page("register/contact.html", form=msgspec.structs.asdict(form))
+    typed = visit.draft.get(CONTACT, {}).get("typed", "")
+    form = blank_contact(visitor, "/register", asks, typed)
+    return visitor.page("register/contact.html", form=msgspec.structs.asdict(form), noindex=False)
+
+
+@post("/{slug:str}/register", name="register_contact")
+async def keep_contact(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    visitor = Visitor(request, slug)
+    posted = await visitor.form()
+    form = blank_contact(visitor, "/register", visitor.program.settings.asks)
+    contact = read_contact(visitor, form, posted)
+    if contact is not None:
+        contact = ask_about_slip(form, contact, posted)
+    if contact is None:
+        return visitor.page("register/contact.html", 422, form=msgspec.structs.asdict(form), noindex=False)
+    typed = contact.email.value if contact.email else form.values[field_name(form.asks)]
+    draft = {"typed": typed, **msgspec.to_builtins(contact)}
+    token = await visitor.site.database.write(
+        keep_draft, visitor.program.id, visitor.visit_token, CONTACT, draft
+    )
+    visitor.keep_visit(token)
+    return visitor.redirect("/register/about")
+
+
+@get("/{slug:str}/register/about", name="register_about")
+async def show_about(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    visitor = Visitor(request, slug)
+    visit = await _visit(visitor)
+    if visit is None:
+        return visitor.redirect("/register")
+    if visit.granted_customer():
+        return visitor.redirect("/register/card")
+    if CONTACT not in visit.draft:
+        return visitor.redirect("/register")
+    form = blank_about(visitor, visit.draft.get(ABOUT, {}))
+    return visitor.page("register/about.html", form=msgspec.structs.asdict(form))
+
+
+@post("/{slug:str}/register/about", name="register_complete")
+async def complete(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    visitor = Visitor(request, slug)
+    posted = await visitor.form()
+    visit = await _visit(visitor)
+    if visit is None:
+        return visitor.redirect("/register")
+    if visit.granted_customer():
+        # The second tap of a double tap, or a reload after the answer was lost on its way.
+        return visitor.redirect("/register/card")
+    if CONTACT not in visit.draft:
+        return visitor.redirect("/register")
+    typed = typed_values(visitor, posted)
+    form = blank_about(visitor, typed)
+    about = read_about(visitor, form, typed)
+    if about is None:
+        await _keep_about(visitor, typed)
+        return visitor.page("register/about.html", 422, form=msgspec.structs.asdict(form))
+    try:
+        await visitor.site.limit(REGISTRATION_BURST, visitor.program.id, visitor.network)
+        await visitor.site.limit(REGISTRATION, visitor.program.id, visitor.network)
+    except Exception:
+        await _keep_about(visitor, typed)
+        raise
+    address = visit.draft[CONTACT]
+    registration = Registration(
+        program_id=visitor.program.id,
+        visit_id=visit.id,
+        email=msgspec.convert(address.get("email"), Email | None),
+        phone=msgspec.convert(address.get("phone"), Phone | None),
+        name=about.name,
+        locale=visitor.language,
+        birthday=about.birthday,
+        extra=about.extra,
+        consents=about.consents,
+        platform=wallet_platform(visitor),
+        first_touch_id=visit.first_touch_id,
+        last_touch_id=visit.last_touch_id,
+    )
+    outcome = await visitor.site.database.write(
+        register_or_request,
+        visitor.program,
+        registration,
+        visitor.asked,
+        visitor.site.settings.base_url,
+    )
+    visitor.site.work_to_do.set()
+    return visitor.redirect("/register/card" if isinstance(outcome, Registered) else "/register/sent")
+
+
+@get("/{slug:str}/register/sent", name="register_sent")
+async def show_sent(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    """The address has a card: look in its inbox. Nothing of that card is shown here."""
+    visitor = Visitor(request, slug)
+    visit = await _visit(visitor)
+    if visit is None or CONTACT not in visit.draft:
+        return visitor.redirect("/register")
+    address = visit.draft[CONTACT]
+    return visitor.page("register/look_in_inbox.html", sent=sent_view(visitor, address["typed"]))
+
+
+@get("/{slug:str}/register/card", name="register_card")
+async def show_card(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    visitor = Visitor(request, slug)
+    visit = await _visit(visitor)
+    customer_id = visit.granted_customer() if visit else None
+    if visit is None or customer_id is None:
+        return visitor.redirect("/register" if visit is None or not visit.customer_id else "/card")
+    database, program = visitor.site.database, visitor.program
+    standing = await database.read(standing_of, program.id, customer_id)
+    contact = await database.read(find_contact, program.id, customer_id)
+    if standing is None or contact is None:
+        return visitor.redirect("/register")
+    confirmation = None
+    if program.settings.flows.confirmation_message and not (
+        contact.email_verified_at or contact.phone_verified_at
+    ):
+        confirmation = (
+            {"channel": "mail", "masked": mask_email(contact.email)}
+            if contact.email
+            else {"channel": "sms", "masked": mask_phone(contact.phone or "")}
+        )
+    return visitor.page(
+        "register/card.html",
+        card=card_view(visitor, standing),
+        wallet=await wallet_view(visitor, customer_id=customer_id),
+        confirmation=confirmation,
+    )
+
+
+@post("/{slug:str}/register/over", name="register_over")
+async def start_over(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    """On a shared screen: the next person begins with nothing of the one before."""
+    visitor = Visitor(request, slug)
+    await visitor.form()
+    if visitor.visit_token:
+        await visitor.site.database.write(forget_visit, visitor.program.id, visitor.visit_token)
+        visitor.end_visit()
+    return visitor.redirect("/register")
+
+
+def sent_view(visitor: Visitor, typed: str) -> dict[str, Any]:
+    """Where to look, in terms of what this person typed themselves; alike for known and unknown."""
+    return {
+        "masked": typed,
+        "channel": "mail" if "@" in typed else "sms",
+        "again_after_minutes": AGAIN_AFTER_MINUTES,
+        "request_url": f"/{visitor.program.slug}/card",
+    }
+
+
+async def _visit(visitor: Visitor) -> Visit | None:
+    if not visitor.visit_token:
+        return None
+    return await visitor.site.database.read(find_visit, visitor.program.id, visitor.visit_token)
+
+
+async def _keep_about(visitor: Visitor, typed: dict[str, Any]) -> None:
+    await visitor.site.database.write(keep_draft, visitor.program.id, visitor.visit_token, ABOUT, typed)

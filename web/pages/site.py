@@ -1,0 +1,143 @@
+"""What every page needs, wired once: settings, database, programmes, templates, wallets."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from babel import Locale
+from litestar import Request
+
+from web.foundation.assets import HTMX, Assets
+from web.foundation.database import Database
+from web.foundation.limits import Limits, Rule, TooMany
+from web.foundation.metrics import Metrics
+from web.foundation.rendering import Renderer
+from web.foundation.sealing import Sealer
+from web.foundation.stylesheet import style_hash
+from web.foundation.theme import css as theme_css
+from web.loyalty.program import Program
+from web.loyalty.programs import Programs
+from web.settings import Settings
+from web.wallet.apple.wallet import AppleWallet
+from web.wallet.card import Design
+from web.wallet.google.wallet import GoogleWallet
+
+NEUTRAL_COLOUR = "#4a4540"
+
+
+class ProgramFace(msgspec.Struct, frozen=True, kw_only=True):
+    """A programme as the templates see it, in one language."""
+
+    slug: str
+    name: str
+    tagline: str
+    gain: str
+    gains: tuple[str, ...]
+    logo_url: str | None
+    points_name: str
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pages of one programme in one language have in common, made once for each version of it."""
+
+    program: ProgramFace | None
+    base: str
+    style: str
+    policy: str
+
+
+@dataclass
+class Site:
+    """The application's parts, as its pages use them. One for each process."""
+
+    settings: Settings
+    database: Database
+    programs: Programs
+    renderer: Renderer
+    assets: Assets
+    limits: Limits
+    metrics: Metrics
+    sealer: Sealer
+    apple: AppleWallet | None
+    google: GoogleWallet | None
+    head_revision: str | None
+    # Set after a write that something outside waits for, so that the worker need not be polled awake.
+    work_to_do: asyncio.Event = field(default_factory=asyncio.Event)
+    _frames: dict[tuple[str, int, str], Frame] = field(default_factory=dict)
+    designs: dict[str, Design] = field(default_factory=dict)
+    whole_pages: dict[tuple[Any, ...], dict[str, bytes]] = field(default_factory=dict)
+
+    def frame(self, program: Program | None, language: str) -> Frame:
+        key = (program.slug, program.version, language) if program else ("", 0, language)
+        known = self._frames.get(key)
+        if known is None:
+            if len(self._frames) > 2000:
+                self._frames.clear()
+            known = self._frames[key] = self._make_frame(program, language)
+        return known
+
+    def badges(self, language: str) -> dict[str, str | None] | None:
+        """The vendors' badges, where the operator has put them into the badge folder."""
+        known = [name for name in ("apple", "google") if f"badges/{name}/en.svg" in self.assets]
+        if not known:
+            return None
+        return {
+            f"{name}_url": self.assets.url(
+                f"badges/{name}/{language if f'badges/{name}/{language}.svg' in self.assets else 'en'}.svg"
+            )
+            if name in known
+            else None
+            for name in ("apple", "google")
+        }
+
+    async def limit(self, rule: Rule, *key: str) -> None:
+        """Count one under a named rule; raises TooMany, and metrics know."""
+        try:
+            await self.limits.check(rule, *key)
+        except TooMany:
+            self.metrics.refused.labels(rule.name).inc()
+            raise
+
+    @property
+    def htmx_url(self) -> str | None:
+        return self.assets.url(HTMX) if HTMX in self.assets else None
+
+    def _make_frame(self, program: Program | None, language: str) -> Frame:
+        colour = program.settings.brand.colour if program else NEUTRAL_COLOUR
+        style = self.assets.stylesheet() + theme_css(colour)
+        return Frame(
+            program=program_face(program, language, self.renderer) if program else None,
+            base=f"/{program.slug}" if program else "",
+            style=style,
+            policy=(
+                f"default-src 'none'; style-src {style_hash(style)}; script-src 'self'; img-src 'self' data:; "
+                "connect-src 'self'; form-action 'self' https://pay.google.com; "
+                "base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
+            ),
+        )
+
+
+def site_of(request: Request[Any, Any, Any]) -> Site:
+    site: Site = request.app.state.site
+    return site
+
+
+def program_face(program: Program, language: str, renderer: Renderer) -> ProgramFace:
+    texts = program.settings.texts_in(language)
+    mark = program.images.get("mark")
+    return ProgramFace(
+        slug=program.slug,
+        name=program.settings.name,
+        tagline=texts.tagline,
+        gain=texts.gain or renderer.text(language, "Your loyalty card, on your phone"),
+        gains=texts.gains,
+        logo_url=f"/{program.slug}/mark.png?v={mark[:12]}" if mark else None,
+        points_name=texts.points_name or renderer.text(language, "Points"),
+    )
+
+
+def language_name(code: str) -> str:
+    """A language's own name for itself: "Español"."""
+    locale = Locale.parse(code, sep="-")
+    return (locale.get_display_name(locale) or code).capitalize()

@@ -1,0 +1,90 @@
+"""The card itself, for a browser that holds a grant: the Apple pass as a file, the Google one as a way to its save page."""
+
+import asyncio
+
+from litestar import Response, get
+from litestar.params import FromPath
+from sqlalchemy.engine import Connection
+
+from web.loyalty.program import Program
+from web.loyalty.standing import Standing, standing_of
+from web.loyalty.visit import find_visit
+from web.loyalty.wallet_pass import Pass, Platform, pass_for
+from web.pages.visitor import AnyRequest, Visitor
+from web.wallet.apple.wallet import MEDIA_TYPE
+from web.wallet.card import Design
+from web.wallet.issue import card_of, design_of
+
+
+@get("/{slug:str}/card.pkpass", name="apple_pass")
+async def apple(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    return await _for_grant(Visitor(request, slug), "apple")
+
+
+@get("/{slug:str}/google-wallet", name="google_pass")
+async def google(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    return await _for_grant(Visitor(request, slug), "google")
+
+
+async def _for_grant(visitor: Visitor, platform: Platform) -> Response[bytes]:
+    visit = await visitor.site.database.read(find_visit, visitor.program.id, visitor.visit_token)
+    customer_id = visit.granted_customer() if visit else None
+    if visit is None or customer_id is None:
+        return visitor.redirect("/card")
+    return await hand_over(visitor, customer_id, platform, visit.last_touch_id)
+
+
+async def hand_over(
+    visitor: Visitor, customer_id: str, platform: Platform, touch_id: str | None = None
+) -> Response[bytes]:
+    """The card for a wallet, made from what the ledger says now."""
+    site, program = visitor.site, visitor.program
+    held, standing = await site.database.write(_issue, program.id, customer_id, platform, touch_id)
+    if standing is None:
+        return visitor.redirect("/card")
+    card = card_of(program, standing, held, _card_language(visitor, standing))
+    design = await current_design(visitor, program)
+    if platform == "google":
+        if site.google is None:
+            return visitor.redirect("/card")
+        return visitor.redirect_out(site.google.save_url(design, card))
+    if site.apple is None:
+        return visitor.redirect("/card")
+    # The first pass of a design draws its pictures, which takes a while and must not hold up the others.
+    await asyncio.to_thread(site.apple.prepare, design)
+    package = site.apple.package(design, card)
+    return Response(
+        package,
+        media_type=MEDIA_TYPE,
+        headers={
+            "content-disposition": 'inline; filename="card.pkpass"',
+            "cache-control": "no-store",
+            "referrer-policy": "no-referrer",
+        },
+        cookies=visitor.cookies,
+    )
+
+
+async def current_design(visitor: Visitor, program: Program) -> Design:
+    """The programme's design, read and laid out once for each version."""
+    kept = visitor.site.designs.get(program.id)
+    if kept is None or kept.version != program.version:
+        kept = await visitor.site.database.read(
+            design_of, program, visitor.site.settings.base_url, visitor.site.renderer.text
+        )
+        visitor.site.designs[program.id] = kept
+    return kept
+
+
+def _issue(
+    conn: Connection, program_id: str, customer_id: str, platform: Platform, touch_id: str | None
+) -> tuple[Pass, Standing | None]:
+    return (
+        pass_for(conn, program_id, customer_id, platform, touch_id),
+        standing_of(conn, program_id, customer_id),
+    )
+
+
+def _card_language(visitor: Visitor, standing: Standing) -> str:
+    offered = visitor.program.settings.languages
+    return standing.locale if standing.locale in offered else offered[0]

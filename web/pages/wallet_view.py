@@ -1,0 +1,109 @@
+"""Which wallet this device has, and what its page offers. Detection is a default: the other way is always in reach."""
+
+from typing import Any
+
+from web.foundation.device import intent_url
+from web.foundation.qr import svg
+from web.foundation.sealing import random_code
+from web.loyalty.link import LIFETIMES, make_link
+from web.loyalty.wallet_pass import Platform
+from web.pages.visitor import Visitor
+
+# Where each app keeps "open in browser"; the words beside it are the template's.
+EXITS = {
+    "instagram": "dots-top",
+    "threads": "dots-top",
+    "facebook": "dots-top",
+    "messenger": "dots-top",
+    "tiktok": "dots-top",
+    "wechat": "dots-top",
+    "line": "dots-bottom",
+    "linkedin": "dots-top",
+    "snapchat": "dots-bottom",
+    "pinterest": "dots-top",
+    "telegram": "dots-top",
+    "gsa": "share",
+    "kakaotalk": "dots-bottom",
+}
+PLATFORMS: dict[str, Platform] = {"ios": "apple", "android": "google"}
+
+
+def asked_platform(visitor: Visitor) -> Platform | None:
+    """The wallet that the address names: `?platform=ios` or `android` wins over any detection."""
+    return PLATFORMS.get(visitor.request.query_params.get("platform", "").lower())
+
+
+def wallet_platform(visitor: Visitor) -> Platform | None:
+    """The wallet of this device, as far as can be known."""
+    asked = asked_platform(visitor)
+    if asked:
+        return asked
+    match visitor.device.platform:
+        case "ios" | "mac":
+            return "apple"
+        case "android":
+            return "google"
+        case _:
+            return None
+
+
+async def wallet_view(
+    visitor: Visitor, *, customer_id: str | None = None, link_code: str | None = None
+) -> dict[str, Any]:
+    """The wallet block of a page.
+
+    With `link_code` the card is fetched by tapping the buttons of a link that is still unused (POST); with
+    `customer_id` this browser may fetch it already.
+    """
+    device, site, slug = visitor.device, visitor.site, visitor.program.slug
+    base = f"{site.settings.base_url}/{slug}"
+    by_link = link_code is not None
+    code = link_code
+    leaves_here = device.in_app is not None or device.platform in ("desktop", "mac")
+    if code is None and customer_id is not None and leaves_here:
+        code = random_code()
+        await site.database.write(
+            make_link, visitor.program, customer_id, "handoff", jti=code, created_by="page"
+        )
+    elsewhere = f"{base}/l/{code}" if code else None
+    handoff = None
+    if elsewhere and device.platform in ("desktop", "mac") and device.in_app is None and not device.touchable:
+        handoff = {
+            "qr_svg": svg(elsewhere.upper(), "M"),
+            "url": elsewhere,
+            "poll_url": f"/{slug}/l/{code}/taken",
+            "minutes": int(LIFETIMES["handoff"].total_seconds() // 60),
+        }
+    apple = f"/{slug}/download/apple" if by_link else f"/{slug}/card.pkpass"
+    google = f"/{slug}/download/google" if by_link else f"/{slug}/google-wallet"
+    return {
+        "primary": _primary(visitor),
+        "apple_url": apple if site.apple else None,
+        "google_url": google if site.google else None,
+        "post": by_link,
+        "in_app": (device.app_name or "generic") if device.in_app else None,
+        "exit": EXITS.get(device.in_app or "", "menu"),
+        "copy_url": elsewhere,
+        "intent_url": intent_url(elsewhere)
+        if elsewhere and device.platform == "android" and device.in_app
+        else None,
+        "maybe_ipad": device.maybe_ipad,
+        "no_google_services": device.platform == "android" and not device.can_add_google,
+        "wrong_phone": _wrong_phone(visitor),
+        "handoff": handoff,
+        "badges": site.badges(visitor.language),
+    }
+
+
+def _primary(visitor: Visitor) -> Platform | None:
+    return _wrong_phone(visitor) or wallet_platform(visitor)
+
+
+def _wrong_phone(visitor: Visitor) -> Platform | None:
+    """The wallet this phone does have, where the link was made for the other kind of phone."""
+    asked, platform = asked_platform(visitor), visitor.device.platform
+    if asked == "apple" and platform == "android":
+        return "google"
+    if asked == "google" and platform == "ios":
+        return "apple"
+    return None

@@ -1,0 +1,90 @@
+"""A programme in a TOML file: what a merchant writes once and a command takes in."""
+
+import io
+import tomllib
+from pathlib import Path
+
+import msgspec
+from PIL import Image
+from sqlalchemy.engine import Connection
+
+from web.foundation.sealing import Sealer
+from web.loyalty.program import ImageKind, change_program, create_program, set_image
+from web.loyalty.program_settings import InvalidProgram, ProgramSettings
+from web.loyalty.reward import Reward, add_rewards
+from web.loyalty.sign import Location, add_location
+from web.loyalty.tier import Tier, add_tiers
+from web.wallet.apple.images import PictureError, decode
+
+LARGEST_SIDE = 1200
+# 44 points on a phone with three pixels to the point.
+MARK_SIDE = 132
+
+
+class ProgramFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file's contents. Pictures are paths beside the file."""
+
+    slug: str
+    settings: ProgramSettings
+    logo: str | None = None
+    icon: str | None = None
+    strip: str | None = None
+    tiers: list[Tier] = []
+    rewards: list[Reward] = []
+    locations: list[Location] = []
+
+
+def read_program_file(path: Path) -> ProgramFile:
+    """Raises: InvalidProgram, saying where in the file and what to write there."""
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), ProgramFile)
+    except OSError as error:
+        raise InvalidProgram([f"{path}: cannot be read ({error.strerror})."]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise InvalidProgram([f"{path}: {error}"]) from error
+
+
+def create_from_file(conn: Connection, path: Path, sealer: Sealer) -> str:
+    """A new programme with everything that its file names. Raises: InvalidProgram, SlugTaken."""
+    file = read_program_file(path)
+    program_id = create_program(conn, file.slug, file.settings, sealer, _pictures(file, path))
+    add_tiers(conn, program_id, file.tiers)
+    add_rewards(conn, program_id, file.rewards)
+    for location in file.locations:
+        add_location(conn, program_id, location)
+    return program_id
+
+
+def update_from_file(conn: Connection, path: Path) -> None:
+    """New settings and pictures for a programme that is there; tiers, rewards and shops stay. Raises: InvalidProgram."""
+    file = read_program_file(path)
+    program_id = change_program(conn, file.slug, file.settings)
+    for kind, content in _pictures(file, path).items():
+        set_image(conn, program_id, kind, content)
+
+
+def _pictures(file: ProgramFile, path: Path) -> dict[ImageKind, bytes]:
+    names: dict[ImageKind, str | None] = {"logo": file.logo, "icon": file.icon, "strip": file.strip}
+    pictures: dict[ImageKind, bytes] = {}
+    for kind, name in names.items():
+        if name is None:
+            continue
+        try:
+            picture = decode((path.parent / name).read_bytes())
+        except OSError as error:
+            raise InvalidProgram([f"{kind}: {name} cannot be read ({error.strerror})."]) from error
+        except PictureError as error:
+            raise InvalidProgram([f"{kind}: {name}: {error}"]) from error
+        pictures[kind] = _encode(picture, LARGEST_SIDE)
+        if kind == "logo":
+            pictures["mark"] = _encode(picture, MARK_SIDE)
+    return pictures
+
+
+def _encode(picture: Image.Image, side: int) -> bytes:
+    """Encoded again from its pixels: whatever else was in the merchant's file stays behind."""
+    smaller = picture.copy()
+    smaller.thumbnail((side, side))
+    encoded = io.BytesIO()
+    smaller.save(encoded, "PNG", optimize=True)
+    return encoded.getvalue()

@@ -1,0 +1,42 @@
+"""Every table in one place, for migrations and for searches of the whole database."""
+
+from web.foundation import delivery
+from web.foundation.schema import metadata
+from web.loyalty import (
+    consent,
+    customer,
+    event,
+    ledger,
+    link,
+    program,
+    reward,
+    sign,
+    tier,
+    touch,
+    visit,
+    wallet_pass,
+)
+from web.messages import mailbox_store
+
+TABLES = (
+    consent.consent_event,
+    customer.customer,
+    delivery.delivery,
+    event.event,
+    ledger.ledger_entry,
+    ledger.balance,
+    link.one_time_link,
+    mailbox_store.mailbox_message,
+    program.program,
+    program.program_image,
+    program.consent_wording,
+    program.signing_key,
+    reward.reward,
+    sign.location,
+    sign.sign,
+    tier.tier,
+    touch.touch,
+    visit.visit,
+    wallet_pass.wallet_pass,
+)
+__all__ = ["TABLES", "metadata"]

@@ -1,0 +1,70 @@
+"""From a programme and a customer's standing to the design and the card that wallets are given."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from sqlalchemy.engine import Connection
+
+from web.foundation.theme import card_colours
+from web.loyalty.program import Program, image_of
+from web.loyalty.standing import Standing
+from web.loyalty.wallet_pass import Pass
+from web.wallet.card import Card, Design, NextReward, own_labels
+from web.wallet.mark import draw_mark
+
+Translate = Callable[[str, str], str]
+
+
+def design_of(conn: Connection, program: Program, base_url: str, translate: Translate) -> Design:
+    """A programme's look for wallets; without a logo of its own it gets its first letter as one."""
+    settings = program.settings
+    background, foreground, label = card_colours(settings.brand.colour)
+    texts = {language: settings.texts_in(language) for language in settings.languages}
+    logo = image_of(conn, program.id, "logo")
+    return Design(
+        program_id=UUID(program.id),
+        version=program.version,
+        slug=program.slug,
+        organization=settings.name,
+        name=dict.fromkeys(settings.languages, settings.name),
+        description={language: text.gain or settings.name for language, text in texts.items()},
+        background=background,
+        foreground=foreground,
+        label=label,
+        locales=settings.languages,
+        labels=own_labels(
+            settings.languages,
+            translate,
+            {"points": {language: text.points_name for language, text in texts.items() if text.points_name}},
+        ),
+        base_url=base_url,
+        logo=logo or draw_mark(settings.name, foreground),
+        icon=image_of(conn, program.id, "icon"),
+        strip=image_of(conn, program.id, "strip"),
+        hero=image_of(conn, program.id, "hero"),
+        logo_url=f"{base_url}/{program.slug}/logo.png?v={program.images['logo'][:12]}" if logo else None,
+        logo_text=settings.name,
+    )
+
+
+def card_of(program: Program, standing: Standing, wallet_pass: Pass, language: str) -> Card:
+    """One customer's card, as of now."""
+    settings = program.settings
+    title = settings.say(standing.next_reward, language) if standing.next_reward else None
+    return Card(
+        kind=wallet_pass.kind,
+        serial=wallet_pass.id,
+        token=wallet_pass.token,
+        number=standing.card_number,
+        locale=language,
+        balance=standing.points,
+        scale=settings.scale,
+        member=standing.name,
+        tier=settings.say(standing.tier, language) if standing.tier else None,
+        next_reward=(
+            NextReward(title=title, cost=standing.next_reward_cost or 0, missing=standing.missing)
+            if title
+            else None
+        ),
+        voided=wallet_pass.status == "voided",
+    )

@@ -1,0 +1,113 @@
+"""The worker: turns events into deliveries and makes them, inside the web process or as a process of its own."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+from sqlalchemy.engine import Connection
+
+from web.foundation.database import Database, DatabaseUnreachable
+from web.foundation.delivery import Delivery, Drop, claim, finish, has_due
+from web.foundation.metrics import Metrics
+from web.foundation.schema import utc_now
+from web.loyalty.event import Event, has_waiting, take_waiting
+from web.loyalty.link import purge_links
+from web.loyalty.program import Program
+from web.loyalty.programs import Programs
+from web.loyalty.visit import purge_visits
+from web.messages.deliveries import Handler
+
+log = structlog.get_logger("worker")
+
+BATCH = 50
+# How long a worker sleeps when nobody wakes it: another process may have written.
+IDLE_SECONDS = 1.0
+PURGE_EVERY = timedelta(hours=1)
+
+FollowUp = Callable[[Connection, Program, Event], None]
+
+
+@dataclass
+class Worker:
+    """Runs until it is stopped. Any number may run at once, on PostgreSQL also in several processes."""
+
+    database: Database
+    programs: Programs
+    metrics: Metrics
+    handlers: dict[str, Handler]
+    follow_ups: list[FollowUp]
+    work_to_do: asyncio.Event
+    _stopping: bool = field(default=False)
+
+    async def run(self) -> None:
+        """Work until `stop`; a database that is away is waited for."""
+        purged = utc_now() - PURGE_EVERY
+        while not self._stopping:
+            self.work_to_do.clear()
+            try:
+                busy = await self.work_once()
+                if utc_now() - purged >= PURGE_EVERY:
+                    await self.database.write(_purge)
+                    purged = utc_now()
+            except DatabaseUnreachable:
+                busy = False
+                log.warning("the database is away")
+            if not busy:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.work_to_do.wait(), IDLE_SECONDS)
+
+    def stop(self) -> None:
+        """Let the round that is under way end, and no other begin."""
+        self._stopping = True
+        self.work_to_do.set()
+
+    async def work_once(self) -> bool:
+        """One round: what happened becomes deliveries, and what is due is delivered. True if there was any."""
+        # Looking first costs a read; a write transaction for nothing would cost every idle second a commit.
+        if not await self.database.read(_is_anything_due):
+            return False
+        followed = await self.database.write(self._follow_events)
+        taken = await self.database.write(claim, BATCH)
+        await asyncio.gather(*(self._deliver(delivery) for delivery in taken))
+        return bool(followed or taken)
+
+    def _follow_events(self, conn: Connection) -> int:
+        happened = take_waiting(conn, BATCH)
+        for event in happened:
+            program = self.programs.by_id(event.program_id)
+            if program is None:
+                # Made by another process a moment ago: the whole batch waits for the next round.
+                raise LookupError(event.program_id)
+            for follow_up in self.follow_ups:
+                follow_up(conn, program, event)
+        return len(happened)
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        error: Exception | None = None
+        try:
+            await self.handlers[delivery.kind](delivery)
+        except Exception as failure:  # whatever it was, the row must say so
+            error = failure
+        state = await self.database.write(finish, delivery, error)
+        self.metrics.deliveries.labels(delivery.kind, state).inc()
+        if error is not None and not isinstance(error, Drop):
+            log.warning(
+                "not delivered",
+                kind=delivery.kind,
+                delivery=delivery.id,
+                state=state,
+                tries=delivery.tries,
+                error=type(error).__name__,
+            )
+
+
+def _purge(conn: Connection) -> None:
+    purge_visits(conn)
+    purge_links(conn)
+
+
+def _is_anything_due(conn: Connection) -> bool:
+    return has_waiting(conn) or has_due(conn)
