@@ -63,9 +63,9 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
 
     `locales` starts with the default one. `labels` maps a label's id to its texts; `own_labels` makes it.
     `logo`, `icon`, `strip` and `hero` are the merchant's own files (PNG, JPEG or WebP); `logo_url` and
-    `hero_url` are where Google may fetch the logo and the hero. `base_url` is the public origin, without
-    a slash at the end. Raises ValueError for a colour that is not #rrggbb, for no locale, and for a name or
-    description that is missing in the default one.
+    `hero_url` are where Google may fetch the logo and the hero; it takes no class without a logo.
+    `base_url` is the public origin, without a slash at the end. Raises ValueError for a colour that is
+    not #rrggbb, for no locale, and for a name or description that is missing in the default one.
     """
 
     program_id: UUID
@@ -81,10 +81,10 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
     labels: Mapping[str, Texts]
     base_url: str
     logo: bytes
-    logo_url: str
     icon: bytes | None = None
     strip: bytes | None = None
     hero: bytes | None = None
+    logo_url: str | None = None
     hero_url: str | None = None
     logo_text: str | None = None
     barcode: BarcodeFormat = "qr"

@@ -50,6 +50,12 @@ def test_a_fat_link_sheds_the_optional_and_keeps_the_card(wallet: GoogleWallet) 
     assert payload["loyaltyClasses"][0]["programLogo"]["sourceUri"]["uri"].endswith("/logo.png")
 
 
+def test_a_name_in_any_script_finds_room_in_a_link(wallet: GoogleWallet, google: GoogleStandIn) -> None:
+    long_name = "عبد الرحمن بن عبد العزيز بن محمد الأنصاري القرطبي"
+    held = google.save(wallet.save_url(design(), card(member=long_name, tier="الذهبي")))
+    assert held["accountName"] == long_name
+
+
 def test_a_card_too_long_for_a_link_has_to_be_stored_first(wallet: GoogleWallet) -> None:
     long = design(logo_url="https://club.example/" + "a" * 900)
     with pytest.raises(LinkTooLongError):
