@@ -66,7 +66,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     async def refuse(status: int, scope: Scope, receive: Receive, send: Send) -> None:
         await errors.refuse(app.state.site, status, scope, receive, send)
 
-    shell = Shell(
+    return Shell(
         app,
         refuse,
         metrics,
@@ -74,7 +74,6 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         hosts=settings.hosts,
         trusted_proxies=settings.trusted_proxies,
     )
-    return shell
 
 
 def load_assets(settings: Settings) -> Assets:
@@ -191,7 +190,7 @@ def sms_provider(settings: Settings) -> SmsProvider:
     return SmsProvider(
         url=settings.sms_url,
         body=settings.sms_body,
-        form=settings.sms_form,
+        content_type=settings.sms_content_type,
         bearer=settings.sms_bearer or None,
         username=settings.sms_username or None,
         password=settings.sms_password or None,

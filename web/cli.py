@@ -25,7 +25,7 @@ from web.loyalty.customer import find_by_address
 from web.loyalty.link import make_link
 from web.loyalty.program_settings import InvalidProgram, ProgramSettings
 from web.migrations import current_revision, head_revision, upgrade, with_connection
-from web.program_file import create_from_file, update_from_file
+from web.program_file import create_from_file, read_program_file, update_from_file
 from web.settings import Settings, SettingsError, load_settings
 from web.wallets import apple_certificates, open_google
 
@@ -134,16 +134,12 @@ def program() -> None:
 @click.option("--timezone", default="UTC", show_default=True)
 @click.option("--asks", type=click.Choice(["email", "phone", "either"]), default="email", show_default=True)
 @click.pass_obj
-def program_create(
-    context: Context, file: Path | None, slug: str | None, name: str | None, **options: str
-) -> None:
+def program_create(context: Context, file: Path | None, slug: str, name: str, **options: str) -> None:
     """Make a programme, from a TOML FILE or from options."""
 
     def work(conn: Connection) -> str:
         if file is not None:
             create_from_file(conn, file, context.sealer)
-            from web.program_file import read_program_file
-
             return read_program_file(file).slug
         if not slug or not name:
             raise InvalidProgram(["Give a file, or --slug and --name."])

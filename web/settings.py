@@ -62,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # A plain HTTP provider: {to}, {text} and {id} in the body are filled in.
     sms_url: str = ""
     sms_body: str = ""
-    sms_form: Literal["json", "form"] = "json"
+    sms_content_type: Literal["application/json", "application/x-www-form-urlencoded"] = "application/json"
     sms_bearer: str = ""
     sms_username: str = ""
     sms_password: str = ""

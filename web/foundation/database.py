@@ -193,7 +193,7 @@ def _make_folder(url: URL) -> None:
 
 def _claim_file(url: URL) -> IO[str]:
     """Hold a lock beside the file while we live: two serving processes would wait for each other's commits."""
-    lock = Path(f"{url.database}.lock").open("w")
+    lock = Path(f"{url.database}.lock").open("w")  # noqa: SIM115 - held until close
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

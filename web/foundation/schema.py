@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import uuid_utils
 from sqlalchemy import Connection, DateTime, Dialect, MetaData, String, Table, Text
-from sqlalchemy.dialects.postgresql import UUID as PostgresUuid
+from sqlalchemy.dialects.postgresql import UUID as PostgresUuid  # noqa: N811
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert

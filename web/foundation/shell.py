@@ -9,10 +9,10 @@ import ipaddress
 import re
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import structlog
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from web.foundation.metrics import Metrics
 from web.foundation.schema import new_id
@@ -60,9 +60,12 @@ class Shell:
             self._always.append((b"strict-transport-security", b"max-age=63072000; includeSubDomains"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if str(scope["type"]) != "http":
             await self._app(scope, receive, send)
             return
+        await self._answer(cast(HTTPScope, scope), receive, send)
+
+    async def _answer(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         headers = dict(scope["headers"])
         request_id = new_id()
@@ -71,7 +74,7 @@ class Shell:
             self._believe_proxy(scope, headers)
         head = scope["method"] == "HEAD"
         if head:
-            scope["method"] = "GET"  # type: ignore[typeddict-item]
+            scope["method"] = "GET"
         status = 500
 
         async def sending(message: Message) -> None:
@@ -101,7 +104,7 @@ class Shell:
                 log.warning("answered", route=route, status=status, ms=round(seconds * 1000, 1))
             structlog.contextvars.clear_contextvars()
 
-    def _fault(self, scope: Scope, headers: dict[bytes, bytes]) -> int | None:
+    def _fault(self, scope: HTTPScope, headers: dict[bytes, bytes]) -> int | None:
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if re.sub(r":\d+$", "", host) not in self._hosts and not scope["path"].startswith(
             ("/health/", "/metrics")
@@ -126,7 +129,7 @@ class Shell:
             return given in self._origins or given.partition("://")[2] == host
         return True
 
-    def _believe_proxy(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+    def _believe_proxy(self, scope: HTTPScope, headers: dict[bytes, bytes]) -> None:
         """Take the client's address from X-Forwarded-For, walking back over our own proxies only."""
         client = scope.get("client")
         if client is None or not self._is_proxy(client[0]):
@@ -156,6 +159,6 @@ class Shell:
         return complete
 
 
-def _route_of(scope: Scope) -> str:
+def _route_of(scope: HTTPScope) -> str:
     """The route's template, so that no slug, code or token becomes a label."""
     return str(scope.get("path_template") or "none")

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from web.foundation.schema import Id, Json, Moment, metadata, new_id, utc_now
 
 CUSTOMER_CREATED = "Customer created"
-WALLET_PASS_REQUESTED = "Wallet pass requested"  # noqa: S105 - a name, no password
+WALLET_PASS_REQUESTED = "Wallet pass requested"
 ACCOUNT_VERIFIED = "Account verified"
 # Ours, outside the eighteen: a confirmation link had run out and its owner asked for another.
 VERIFICATION_REQUESTED = "Verification requested"

@@ -139,7 +139,7 @@ def find_link(conn: Connection, program_id: str, jti: str, purpose: Purpose) -> 
 def use_link(conn: Connection, program_id: str, jti: str, purpose: Purpose) -> str | None:
     """Use a link up, in one atomic statement; returns its customer, or None where it was not good any more."""
     now = utc_now()
-    return conn.scalar(
+    customer_id: str | None = conn.scalar(
         update(one_time_link)
         .where(
             one_time_link.c.program_id == program_id,
@@ -152,6 +152,7 @@ def use_link(conn: Connection, program_id: str, jti: str, purpose: Purpose) -> s
         .values(uses=one_time_link.c.uses + 1, used_at=now)
         .returning(one_time_link.c.customer_id)
     )
+    return customer_id
 
 
 def may_send_link(conn: Connection, program_id: str, customer_id: str, purpose: Purpose = "download") -> bool:

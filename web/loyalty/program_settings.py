@@ -17,7 +17,23 @@ Localised = dict[str, str]
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]")
 # First parts of addresses that are not programmes.
 RESERVED_SLUGS = frozenset(
-    ["assets", "health", "metrics", "schema", "v1", "passkit", "webhooks", "flow", "dev", "s", "static", "api", "admin", "favicon", "robots"]
+    [
+        "assets",
+        "health",
+        "metrics",
+        "schema",
+        "v1",
+        "passkit",
+        "webhooks",
+        "flow",
+        "dev",
+        "s",
+        "static",
+        "api",
+        "admin",
+        "favicon",
+        "robots",
+    ]
 )
 
 ShortText = Annotated[str, Meta(min_length=1, max_length=80)]

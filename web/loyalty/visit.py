@@ -1,7 +1,7 @@
 """A visit: what one browser has begun in one programme. It keeps the draft of a registration and the grant.
 
-The browser holds a random token in a cookie; the row holds its SHA-256. A grant is the short proof that this browser may
-fetch a card: after registration, or after a link was used. What was typed and never became a registration
+The browser holds a random token in a cookie; the row holds its SHA-256. A grant is the short proof that this
+browser may fetch a card: after registration, or after a link was used. What was typed and never became a registration
 is deleted with the visit, after two days.
 """
 

@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 from PIL import Image, ImageDraw
@@ -11,6 +12,7 @@ from PIL import Image, ImageDraw
 from web.foundation.rendering import Renderer
 from web.messages import texts
 from web.messages.envelope import Envelope, Message
+from web.messages.mime import wire_mail
 from web.messages.texts import Asked, MailBrand
 
 _TOKEN = "eyJhbGciOiJIUzI1NiIsInR5cCI6ImRvd25sb2FkK2p3dCJ9." + "eyJpc3MiOiJwYXNpdG8iLCJzdWIiOiIwMTkz" * 6
@@ -41,6 +43,25 @@ def previews(renderer: Renderer, locales: Sequence[str] = ("en", "es", "ar")) ->
         for sample in samples
         for name, message in _messages(renderer, sample, locale)
     ]
+
+
+def write_previews(renderer: Renderer, into: Path) -> int:
+    """Write each message as a mail program and as a reader would get it, with an index. Returns how many."""
+    entries = []
+    made = previews(renderer)
+    for name, message in made:
+        folder = into / message.locale
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.txt").write_text(message.text, "utf-8")
+        if message.html:
+            (folder / f"{name}.html").write_text(message.html, "utf-8")
+            (folder / f"{name}.eml").write_bytes(wire_mail(message).content)
+        shown = f"{message.locale}/{name}.{'html' if message.html else 'txt'}"
+        entries.append(f'<li><a href="{shown}">{shown}</a></li>')
+    (into / "index.html").write_text(
+        f"<!doctype html><title>Mails</title><ul>{''.join(entries)}</ul>", "utf-8"
+    )
+    return len(made)
 
 
 def _messages(renderer: Renderer, sample: _Sample, locale: str) -> Iterator[tuple[str, Message]]:

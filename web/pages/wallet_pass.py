@@ -1,4 +1,4 @@
-"""The card itself, for a browser that holds a grant: the Apple pass as a file, the Google one as a way to its save page."""
+"""The card itself, for a browser that holds a grant: Apple's as a file, Google's as the way to its save page."""
 
 import asyncio
 

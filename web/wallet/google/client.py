@@ -13,7 +13,7 @@ from web.wallet.google.account import ServiceAccount
 from web.wallet.google.objects import Json
 
 API_URL = "https://walletobjects.googleapis.com/walletobjects/v1"
-TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+TOKEN_URL = "https://oauth2.googleapis.com/token"
 SCOPE = "https://www.googleapis.com/auth/wallet_object.issuer"
 
 Resource = Literal["loyaltyClass", "loyaltyObject"]

@@ -1,0 +1,122 @@
+"""Fixtures for all tests: both databases with the demo programme, and real servers on them.
+
+A test that takes `database_url`, `database` or `server` runs once on SQLite and once on PostgreSQL. `sqlite_server`
+is for what does not touch the database's own behaviour.
+"""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.postgres import PostgresServer, postgres_server
+from tests.support.serving import Server, serving
+from web.demo import SLUG, ensure_demo
+from web.foundation.database import Database, open_database
+from web.foundation.sealing import Sealer
+from web.loyalty.program import Program, load_program
+from web.migrations import upgrade, with_connection
+
+BOTH = ("sqlite", "postgresql")
+SECRET = "a secret key for tests, long enough to pass"
+
+
+@pytest.fixture(scope="session")
+def sealer() -> Sealer:
+    return Sealer((SECRET,))
+
+
+@pytest.fixture(scope="session")
+def work_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="pasito-tests-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def data_dir(work_folder: Path) -> Path:
+    """One data folder for all servers: its certificates and compressed assets are made once."""
+    (work_folder / "secret.key").write_text(SECRET)
+    return work_folder
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(work_folder: Path, sealer: Sealer) -> Path:
+    path = work_folder / "template.db"
+    _fill(f"sqlite:///{path}", sealer)
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: PostgresServer, sealer: Sealer) -> str:
+    return postgres.template("brewbar", lambda url: _fill(url, sealer))
+
+
+def _fill(url: str, sealer: Sealer) -> None:
+    upgrade(url)
+    with_connection(url, lambda conn: ensure_demo(conn, sealer))
+
+
+class Fresh:
+    """Makes a fresh copy of the demo database on either engine, dropped with the test that asked for it."""
+
+    def __init__(self, request: pytest.FixtureRequest, stack: ExitStack) -> None:
+        self._request = request
+        self._stack = stack
+
+    def __call__(self, engine: str) -> str:
+        if engine == "postgresql":
+            server: PostgresServer = self._request.getfixturevalue("postgres")
+            return self._stack.enter_context(server.fresh(self._request.getfixturevalue("postgres_template")))
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="pasito-db-")))
+        path = folder / "pasito.db"
+        shutil.copy(self._request.getfixturevalue("sqlite_template"), path)
+        return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def fresh_database(request: pytest.FixtureRequest) -> Iterator[Fresh]:
+    with ExitStack() as stack:
+        yield Fresh(request, stack)
+
+
+@pytest.fixture(params=BOTH)
+def database_url(request: pytest.FixtureRequest, fresh_database: Fresh) -> str:
+    """A database with the demo programme, of this test alone."""
+    return fresh_database(request.param)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = open_database(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def program(database: Database, sealer: Sealer) -> Program:
+    """The demo programme, as a process holds it."""
+    loaded = await database.read(load_program, SLUG, sealer)
+    assert loaded is not None
+    return loaded
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def server(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Server]:
+    """A real server with the demo programme, shared by a module's tests; once on each database."""
+    with ExitStack() as stack:
+        yield stack.enter_context(serving(Fresh(request, stack)(request.param), data_dir))
+
+
+@pytest.fixture(scope="module")
+def sqlite_server(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Server]:
+    with ExitStack() as stack:
+        yield stack.enter_context(serving(Fresh(request, stack)("sqlite"), data_dir))
