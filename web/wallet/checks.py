@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 from web.foundation.finding import Finding
 from web.wallet.apple import development as apple_development
 from web.wallet.apple.certificates import (
+    P12_SUFFIXES,
     CertificateError,
     key_fits,
     read_certificate,
@@ -26,7 +27,6 @@ from web.wallet.google import development as google_development
 from web.wallet.google.account import AccountError, load_account
 
 EXPIRY_NOTICE = timedelta(days=30)  # a new pass certificate takes days where several people are asked
-_P12 = {".p12", ".pfx"}
 _APPLE_PORTAL = "Apple's developer account, Certificates, Identifiers & Profiles"
 _INTERMEDIATES = "https://www.apple.com/certificateauthority/ (Worldwide Developer Relations)"
 
@@ -128,7 +128,7 @@ def _privacy(path: Path) -> Iterator[Finding]:
 def _leaf_and_key(
     certificate: Path, key: Path | None, password: str | None
 ) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
-    if certificate.suffix in _P12:
+    if certificate.suffix in P12_SUFFIXES:
         return read_p12(certificate, password)
     if key is None:
         raise CertificateError(f"no private key is named for {certificate}")
