@@ -36,5 +36,9 @@ async def service_worker(request: AnyRequest, slug: FromPath[str]) -> Response[b
     return Response(
         visitor.site.assets.bytes("js/sw.js"),
         media_type="text/javascript",
-        headers={"cache-control": "no-cache"},
+        # A worker lives under the policy of its own file: it may ask this site, and nothing else.
+        headers={
+            "cache-control": "no-cache",
+            "content-security-policy": "default-src 'none'; connect-src 'self'",
+        },
     )
