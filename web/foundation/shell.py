@@ -23,6 +23,9 @@ SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 # Calls by machines, which bring keys or signatures of their own and no cookies.
 MACHINES = re.compile(r"/(?:v1|passkit|webhooks|flow)/")
 
+# The scope's mark of a HEAD request, which the pages see as a GET.
+HEAD = "is_head"
+
 Refuse = Callable[[int, Scope, Receive, Send], Awaitable[None]]
 
 # A page that has scripts and styles states its own policy; all else may do nothing at all.
@@ -75,6 +78,7 @@ class Shell:
         head = scope["method"] == "HEAD"
         if head:
             scope["method"] = "GET"
+            scope[HEAD] = True  # type: ignore[literal-required]
         status = 500
 
         async def sending(message: Message) -> None:
@@ -106,9 +110,9 @@ class Shell:
 
     def _fault(self, scope: HTTPScope, headers: dict[bytes, bytes]) -> int | None:
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        if re.sub(r":\d+$", "", host) not in self._hosts and not scope["path"].startswith(
-            ("/health/", "/metrics")
-        ):
+        # Those who watch over the process ask by its address.
+        watched = scope["path"].startswith("/health/") or scope["path"] == "/metrics"
+        if re.sub(r":\d+$", "", host) not in self._hosts and not watched:
             return 421
         if scope["method"] in SAFE_METHODS or MACHINES.match(scope["path"]):
             return None

@@ -13,6 +13,7 @@ from web.foundation.compression import compress, negotiate
 from web.foundation.device import Device, describe, detect
 from web.foundation.languages import choose
 from web.foundation.limits import network_of
+from web.foundation.shell import HEAD
 from web.loyalty.card_request import Asked
 from web.loyalty.program import Program
 from web.pages.site import Frame, Site, language_name, site_of
@@ -88,7 +89,7 @@ class Visitor:
         """Whether a browser or robot fetches the page for nobody: then nothing is recorded."""
         headers = self.request.headers
         purpose = headers.get("sec-purpose") or headers.get("purpose") or headers.get("x-moz") or ""
-        return bool(purpose) or self.request.scope.get("method") == "HEAD" or self.device.robot
+        return bool(purpose) or HEAD in self.request.scope or self.device.robot
 
     # What was sent
 

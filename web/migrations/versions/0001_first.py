@@ -358,7 +358,14 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("sign", schema=None) as batch_op:
         batch_op.create_index(
-            "uq_sign_purpose", ["program_id", "location_id", "source", "medium", "campaign"], unique=True
+            "uq_sign_purpose", ["program_id", "source", "medium", "campaign", "location_id"], unique=True
+        )
+        batch_op.create_index(
+            "uq_sign_purpose_everywhere",
+            ["program_id", "source", "medium", "campaign"],
+            unique=True,
+            sqlite_where=sa.text("location_id IS NULL"),
+            postgresql_where=sa.text("location_id IS NULL"),
         )
 
     op.create_table(
