@@ -53,11 +53,6 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return self.customer_id if self.granted_until > (now or utc_now()) else None
 
-    @property
-    def is_over(self) -> bool:
-        """It led to a card and its grant has run out: whoever types now begins anew, on a shared screen too."""
-        return self.customer_id is not None and self.granted_customer() is None
-
 
 _COLUMNS = (
     visit.c.id,
@@ -121,7 +116,7 @@ def keep_draft(
 ) -> str:
     """Keep what was typed in one step. Returns the cookie's token, a new one where there was no visit."""
     known = find_visit(conn, program_id, token)
-    if known is None or token is None or known.is_over:
+    if known is None or token is None:
         return begin_visit(conn, program_id, {step: values})[1]
     if known.customer_id is not None:
         # This visit has made its customer. Whoever begins again here is the next one, come the same way.

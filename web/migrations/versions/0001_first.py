@@ -140,6 +140,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("dispatched_at IS NULL"),
             postgresql_where=sa.text("dispatched_at IS NULL"),
         )
+        batch_op.create_index(
+            "ix_event_waiting_customer",
+            ["program_id", "customer_id", "id"],
+            unique=False,
+            sqlite_where=sa.text("dispatched_at IS NULL"),
+            postgresql_where=sa.text("dispatched_at IS NULL"),
+        )
 
     op.create_table(
         "ledger_entry",
