@@ -184,6 +184,8 @@ def _commit_batch(
         with _usable_file(), conn.begin():
             return [(waiting, waiting.work(conn), None) for waiting in batch]
     except Exception as error:
+        # A COMMIT that fails leaves SQLite's transaction open, and SQLAlchemy believes that it is over.
+        conn.connection.rollback()
         if len(batch) == 1 or isinstance(error, DatabaseUnreachable):
             return [(waiting, None, error) for waiting in batch]
     return [outcome for waiting in batch for outcome in _commit_batch(conn, [waiting])]
@@ -194,7 +196,7 @@ def _usable_file() -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        if re.search("disk|readonly|locked|unable to open", str(error.orig)):
+        if re.search("disk|locked|unable to open", str(error.orig)):
             raise DatabaseUnreachable(str(error.orig)) from error
         raise
 
@@ -314,8 +316,11 @@ class PostgresDatabase:
             values = await conn.run_sync(lambda sync: [waiting.work(sync) for waiting in batch])
             try:
                 await conn.commit()
-            except DBAPIError as error:
-                if error.connection_invalidated:
+            except Exception as error:
+                cut = isinstance(error, DBAPIError) and error.connection_invalidated
+                # Whatever this connection is in the middle of, nobody shall go on with it.
+                await conn.invalidate()
+                if cut:
                     raise DatabaseUnreachable("the connection broke during the commit") from error
                 raise
             return values
