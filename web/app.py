@@ -111,8 +111,8 @@ async def _life(app: Litestar, settings: Settings, metrics: Metrics, assets: Ass
         finally:
             worker.stop()
             tasks[0].cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks)
+            # The worker's round under way ends before what it works with is closed.
+            await asyncio.gather(*tasks, return_exceptions=True)
             await mail.close()
             await sms.close()
             await database.close()
@@ -234,5 +234,9 @@ async def keep_current(programs: Programs) -> None:
     """Take over what other processes and commands change, within seconds."""
     while True:
         await asyncio.sleep(PROGRAM_POLL_SECONDS)
-        with contextlib.suppress(DatabaseUnreachable):
+        try:
             await programs.refresh()
+        except DatabaseUnreachable:
+            pass
+        except Exception as error:  # one programme that cannot be read must not stop all later changes
+            log.error("programmes not renewed", kind=type(error).__name__)
