@@ -12,8 +12,9 @@ from web.foundation.database import DatabaseUnreachable
 from web.foundation.languages import N_
 from web.foundation.limits import TooMany
 from web.loyalty.program import Program
+from web.pages.forms import BadForm, Forged
 from web.pages.site import Site, site_of
-from web.pages.visitor import AnyRequest, BadForm, Forged, NoSuchProgram, NotYet, language_of, wants_part
+from web.pages.visitor import AnyRequest, NoSuchProgram, NotYet, language_of, wants_part
 
 log = structlog.get_logger("errors")
 

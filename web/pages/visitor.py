@@ -1,11 +1,8 @@
 """A visitor: one request as a page sees it: which programme, language, device and visit, and how to answer it."""
 
-import base64
-import hmac
-import os
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from litestar import Request, Response
 from litestar.datastructures import Cookie
@@ -18,10 +15,9 @@ from web.foundation.limits import network_of
 from web.foundation.shell import HEAD
 from web.loyalty.card_request import Asked
 from web.loyalty.program import Program
+from web.pages.forms import check_token, make_token, must_show_token, read_form
 from web.pages.site import Frame, Site, language_name, site_of
 
-LONGEST_FORM = 64 * 1024
-LONGEST_FIELD = 2000
 VISIT_SECONDS = 2 * 24 * 3600
 LINK_SECONDS = 30 * 60
 LANGUAGE_SECONDS = 365 * 24 * 3600
@@ -39,14 +35,6 @@ AnyRequest = Request[Any, Any, Any]
 
 class NoSuchProgram(Exception):
     """There is no programme of that name."""
-
-
-class BadForm(Exception):
-    """A form that no browser of ours would send: not UTF-8, with NUL bytes, far too long."""
-
-
-class Forged(Exception):
-    """A form without proof that it came from our own page."""
 
 
 class NotYet(Exception):
@@ -118,35 +106,14 @@ class Visitor:
 
     async def form(self) -> dict[str, list[str]]:
         """The posted form. Raises: BadForm, Forged."""
-        body = await self.request.body()
-        if len(body) > LONGEST_FORM:
-            raise BadForm
-        try:
-            pairs = parse_qsl(
-                body.decode("utf-8"),
-                keep_blank_values=True,
-                encoding="utf-8",
-                errors="strict",
-                max_num_fields=100,
-            )
-        except ValueError as error:
-            raise BadForm from error
-        values: dict[str, list[str]] = {}
-        for name, value in pairs:
-            if "\0" in name or "\0" in value or len(value) > LONGEST_FIELD:
-                raise BadForm
-            values.setdefault(name, []).append(value)
-        self._check_origin(values)
+        values = await read_form(self.request)
+        if must_show_token(self.request, has_cookies=bool(self._secrets)):
+            check_token(self.site.sealer, self.program.id, self._secrets, values)
         return values
 
     def form_token(self) -> str:
-        """A token for forms, bound to this browser and different on each page, so that compression tells nothing."""
-        token = self._own_secret
-        if not token:
-            return ""
-        proof = self._proof(token)
-        pad = os.urandom(len(proof))
-        return base64.urlsafe_b64encode(pad + bytes(a ^ b for a, b in zip(pad, proof, strict=True))).decode()
+        """A token for forms, bound to what this browser keeps; "" for one that keeps nothing."""
+        return next((make_token(self.site.sealer, self.program.id, secret) for secret in self._secrets), "")
 
     # How it is answered
 
@@ -309,8 +276,9 @@ class Visitor:
         return f"{'__Host-' if self.site.settings.https else ''}{what}-{self.program.slug}"
 
     @property
-    def _own_secret(self) -> str | None:
-        return self.visit_token or self.link_code or self.verify_code
+    def _secrets(self) -> list[str]:
+        """What this browser keeps of us; a form's page may have been made for any of it."""
+        return [kept for kept in (self.visit_token, self.link_code, self.verify_code) if kept]
 
     def _set_cookie(self, name: str, value: str, seconds: int, path: str = "/") -> None:
         self._cookies.append(
@@ -324,31 +292,6 @@ class Visitor:
                 samesite="lax",
             )
         )
-
-    def _proof(self, token: str) -> bytes:
-        return self.site.sealer.tag(token, f"form/{self.program.id}").encode()
-
-    def _check_origin(self, values: dict[str, list[str]]) -> None:
-        """The second check behind the shell's: a client that names no origin must show the form's token.
-
-        Without our cookies there is nothing of anybody's that a form could act upon; but a browser that hides its
-        origin got the form from a page that gave it one.
-        """
-        headers = self.request.headers
-        origin = headers.get("origin", "")
-        token = self._own_secret
-        if "sec-fetch-site" in headers or origin not in ("", "null") or not (token or origin):
-            return
-        try:
-            raw = base64.urlsafe_b64decode(values.get("form_token", [""])[0])
-        except ValueError as error:
-            raise Forged from error
-        half = len(raw) // 2
-        shown = bytes(a ^ b for a, b in zip(raw[:half], raw[half:], strict=False))
-        # Each of the cookies may have been the one that the page was made for.
-        secrets = (self.visit_token, self.link_code, self.verify_code)
-        if not any(secret and hmac.compare_digest(shown, self._proof(secret)) for secret in secrets):
-            raise Forged
 
 
 def language_of(request: AnyRequest, offered: Sequence[str]) -> str:
