@@ -240,6 +240,15 @@ def replay(conn: Connection, program_id: str | None = None, delivery_id: str | N
     ).rowcount
 
 
+def drop(conn: Connection, delivery_id: str) -> int:
+    """Give up one delivery that was put aside; returns 0 where there is none of that id."""
+    return conn.execute(
+        update(delivery)
+        .where(delivery.c.state == DEAD, delivery.c.id == delivery_id)
+        .values(state=DROPPED, ended_at=utc_now(), payload={})
+    ).rowcount
+
+
 def dead_letters(conn: Connection, most: int = 100) -> list[dict[str, Any]]:
     """What was put aside, newest first, without what it says: ids, kinds and reasons only."""
     rows = conn.execute(

@@ -4,6 +4,7 @@ Counted in this process by default, in Redis or Valkey when several processes mu
 does not answer loosens limits and never refuses a customer.
 """
 
+import asyncio
 import ipaddress
 import logging
 import time
@@ -69,6 +70,14 @@ class Limits:
             return
         retry_after = max(1, round(window.reset_time - time.time()))
         raise TooMany(rule, retry_after)
+
+    async def are_counted(self, within: float) -> bool:
+        """Whether the store answers within so many seconds."""
+        try:
+            async with asyncio.timeout(within):
+                return await self._storage.check()
+        except TimeoutError:
+            return False
 
 
 def network_of(address: str) -> str:
