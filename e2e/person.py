@@ -8,7 +8,7 @@ from random import randrange
 from typing import Any, Literal
 from uuid import uuid4
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Playwright
 
 from tests.support.serving import LAPTOP, Server
 
