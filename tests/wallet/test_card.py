@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wallet.designs import card, design
-from web.wallet.card import LABELS, Location, own_labels, rgb
+from web.wallet.card import LABELS, Link, Location, own_labels, rgb
 from web.wallet.text import format_amount, plain, spaced
 
 LOCALES = ("en", "es", "ar", "de_CH", "fr", "hi", "pt_BR", "sv", "pl", "en_IN")
@@ -85,10 +85,11 @@ def test_the_back_links_lead_to_the_session_pages() -> None:
         {"scale": 3},
         {"expires": datetime(2031, 1, 1)},  # noqa: DTZ001
         {"locations": (Location(latitude=0, longitude=0, text=""),) * 11},
+        {"links": (Link(label="rewards", url="https://a.example"),) * 2},
     ],
 )
 def test_a_card_that_a_wallet_would_refuse_cannot_be_made(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"token|scale|zone|locations"):
+    with pytest.raises(ValueError, match=r"token|scale|zone|locations|links"):
         card(**wrong)
 
 
@@ -96,6 +97,14 @@ def test_a_card_that_a_wallet_would_refuse_cannot_be_made(wrong: dict[str, objec
 def test_a_colour_is_six_hexadecimal_digits(colour: str) -> None:
     with pytest.raises(ValueError, match="#rrggbb"):
         design(background=colour)
+
+
+@pytest.mark.parametrize("texts", [{}, {"en": "Club"}, {"es": " ", "en": "Club"}])
+def test_a_design_is_named_in_its_default_language(texts: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="default locale"):
+        design(name=texts)
+    with pytest.raises(ValueError, match="default locale"):
+        design(description=texts)
 
 
 def test_a_colour_has_three_parts() -> None:

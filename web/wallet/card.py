@@ -63,8 +63,9 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
 
     `locales` starts with the default one. `labels` maps a label's id to its texts; `own_labels` makes it.
     `logo`, `icon`, `strip` and `hero` are the merchant's own files (PNG, JPEG or WebP); `logo_url` and
-    `hero_url` are where Google may fetch the logo and the hero. `base_url` is the public origin, without
-    a slash at the end. Raises ValueError for a colour that is not #rrggbb and for no locale.
+    `hero_url` are where Google may fetch the logo and the hero; it takes no class without a logo.
+    `base_url` is the public origin, without a slash at the end. Raises ValueError for a colour that is
+    not #rrggbb, for no locale, and for a name or description that is missing in the default one.
     """
 
     program_id: UUID
@@ -91,6 +92,8 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.locales:
             raise ValueError("a design needs at least one locale")
+        if not all(texts.get(self.locales[0], "").strip() for texts in (self.name, self.description)):
+            raise ValueError("a design needs its name and description in the default locale")
         for colour in (self.background, self.foreground, self.label):
             rgb(colour)
 
@@ -101,7 +104,7 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
                 return text
         return ""
 
-    def label_texts(self, label_id: str) -> Texts:
+    def label_texts(self, label_id: str) -> dict[str, str]:
         """A label in each of the programme's languages, the English source standing in for a missing one."""
         texts = self.labels.get(label_id, {})
         fallback = texts.get(self.locales[0]) or LABELS[label_id]
@@ -145,7 +148,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
     `headline` is what a coupon gives or what a membership is called; `currency` (ISO 4217) is set where
     the balance is money. `serial` and `token` never change for a pass. Raises ValueError for a short
-    token, a date without a zone, another scale or more than ten locations.
+    token, a date without a zone, another scale, more than ten locations or two links of one label.
     """
 
     kind: Kind = "loyalty"
@@ -172,6 +175,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("the scale of a balance is 0 or 2")
         if len(self.locations) > MAX_LOCATIONS:
             raise ValueError(f"a card has at most {MAX_LOCATIONS} locations")
+        if len({link.label for link in self.links}) < len(self.links):
+            raise ValueError("the links of a card have different labels")
         if self.expires is not None and self.expires.tzinfo is None:
             raise ValueError("the expiry of a card needs a time zone")
 

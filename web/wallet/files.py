@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Makes the folder if need be and holds a lock on it; a process that dies gives the lock back."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -20,6 +21,8 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """A new file that only its owner can read, from the first byte on. Raises FileExistsError."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    """Puts a file that only its owner can read in its place, whole or not at all."""
+    descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # made with mode 0600
+    with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+    Path(draft).replace(path)

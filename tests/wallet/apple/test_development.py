@@ -7,7 +7,16 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from tests.wallet.apple.conftest import PASS_TYPE, TEAM
 from web.wallet.apple.certificates import load_p12
-from web.wallet.apple.development import CERTIFICATE, INTERMEDIATE, development_certificates, is_development
+from web.wallet.apple.development import (
+    CERTIFICATE,
+    INTERMEDIATE,
+    KEY,
+    ROOT,
+    development_certificates,
+    is_development,
+)
+from web.wallet.apple.signing import ManifestSigner
+from web.wallet.google.development import development_account
 
 
 def test_the_authority_names_pass_type_and_team_as_apples_does(authority: Path) -> None:
@@ -41,7 +50,21 @@ def test_it_is_made_once_and_again_only_for_another_pass_type(tmp_path: Path) ->
     assert again.certificate == first.certificate
     other = development_certificates(folder, pass_type_id="pass.example.other", team_id=TEAM)
     assert other.pass_type_id == "pass.example.other"
-    assert [file.name for file in folder.parent.iterdir()] == ["apple"]
+
+
+def test_other_files_in_its_folder_are_left_alone(tmp_path: Path) -> None:
+    account = development_account(tmp_path / "google.json")
+    development_certificates(tmp_path, pass_type_id=PASS_TYPE, team_id=TEAM)
+    development_certificates(tmp_path, pass_type_id="pass.example.other", team_id=TEAM)
+    assert development_account(tmp_path / "google.json").private_key_id == account.private_key_id
+
+
+def test_what_a_crash_left_half_done_is_made_anew(tmp_path: Path) -> None:
+    development_certificates(tmp_path, pass_type_id=PASS_TYPE, team_id=TEAM)
+    (tmp_path / KEY).unlink()
+    made = development_certificates(tmp_path, pass_type_id=PASS_TYPE, team_id=TEAM)
+    ManifestSigner(made)
+    assert {file.name for file in tmp_path.iterdir()} == {ROOT, INTERMEDIATE, CERTIFICATE, KEY}
 
 
 def test_many_first_starts_at_once_end_with_one_authority(tmp_path: Path) -> None:
@@ -50,7 +73,6 @@ def test_many_first_starts_at_once_end_with_one_authority(tmp_path: Path) -> Non
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(start, range(8)))) == 1
-    assert [file.name for file in tmp_path.iterdir()] == ["apple"]
 
 
 def test_a_p12_bundle_serves_as_well_as_pem_files(authority: Path, tmp_path: Path) -> None:

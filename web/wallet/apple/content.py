@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
+import msgspec
+
 from web.wallet.card import LABELS, Card, Design, Link, Location, rgb
 from web.wallet.text import plain
 
@@ -41,8 +43,11 @@ class Content:
         self._web_service_url = web_service_url if (web_service_url or "").startswith("https://") else None
         self._design = design
         pages = design.page_links()
-        self._pages = {locale: self._links(pages, locale) for locale in design.locales}
-        self._fixed: dict[str, Any] = {
+        self._pages = {
+            locale: [msgspec.Raw(msgspec.json.encode(link)) for link in self._links(pages, locale)]
+            for locale in design.locales
+        }
+        fixed: dict[str, Any] = {
             "formatVersion": 1,
             "passTypeIdentifier": pass_type_id,
             "teamIdentifier": team_id,
@@ -55,13 +60,14 @@ class Content:
             "sharingProhibited": True,
         }
         if design.logo_text:
-            self._fixed["logoText"] = plain(design.logo_text, _NAME_LIMIT)
+            fixed["logoText"] = plain(design.logo_text, _NAME_LIMIT)
+        self._opening = msgspec.json.encode(fixed)[:-1] + b","
 
-    def of(self, card: Card) -> dict[str, Any]:
-        """`pass.json` of one card, ready to be encoded."""
+    def of(self, card: Card) -> bytes:
+        """The `pass.json` of one card: what is fixed, encoded once, and behind it what is the card's own."""
         number = plain(card.spaced_number)
         expires = _iso(card.expires) if card.expires else None
-        content = self._fixed | {
+        content: dict[str, Any] = {
             "serialNumber": card.serial,
             "barcodes": [self._barcode_of(card, number)],
             STYLES[card.kind]: self._front(card) | {"backFields": self._back(card, number, expires)},
@@ -75,7 +81,7 @@ class Content:
             content["voided"] = True
         if card.locations:
             content["locations"] = [_location(location) for location in card.locations]
-        return content
+        return self._opening + msgspec.json.encode(content)[1:]
 
     def _barcode_of(self, card: Card, number: str) -> dict[str, str]:
         try:
@@ -116,13 +122,15 @@ class Content:
             "auxiliaryFields": [],
         }
 
-    def _back(self, card: Card, number: str, expires: str | None) -> list[Field]:
-        fields = [self._field("number", "card_number", number)]
+    def _back(self, card: Card, number: str, expires: str | None) -> list[Field | msgspec.Raw]:
+        fields: list[Field | msgspec.Raw] = [self._field("number", "card_number", number)]
         if expires:
             fields.append(self._field("expires", "expires", expires) | _AS_DATE)
         if not card.links and card.locale in self._pages:
-            return fields + self._pages[card.locale]
-        return fields + self._links(card.links or self._design.page_links(), card.locale)
+            fields += self._pages[card.locale]
+        else:
+            fields += self._links(card.links or self._design.page_links(), card.locale)
+        return fields
 
     def _links(self, links: Iterable[Link], locale: str) -> list[Field]:
         opener = escape(plain(self._design.label_text("open", locale)))
@@ -182,4 +190,4 @@ def _css(colour: str) -> str:
 
 
 def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).isoformat(timespec="seconds")

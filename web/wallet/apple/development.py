@@ -5,12 +5,6 @@ the subject, key usages and marker extensions that iOS looks for. No phone trust
 everything but the trust can be tested without an Apple account.
 """
 
-import fcntl
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from web.wallet.apple.certificates import Certificates, load_pem
+from web.wallet.apple.certificates import CertificateError, Certificates, load_pem
 from web.wallet.apple.signing import der
+from web.wallet.files import alone_in, write_private
 
 ORGANIZATION = "Pasito Development"  # by this name `is_development` knows its own
 ROOT, INTERMEDIATE, CERTIFICATE, KEY = "root.pem", "intermediate.pem", "pass.pem", "pass.key"
@@ -38,19 +33,18 @@ _LIFETIME = timedelta(days=3650)
 def development_certificates(folder: Path, *, pass_type_id: str, team_id: str) -> Certificates:
     """The authority kept in `folder`, made there if there is none or it is for another pass type or team.
 
-    Several processes may start at once: they wait for one another, and a crash leaves no half authority.
+    Several processes may start at once: they wait for one another. What a crash left half done is made
+    anew. The folder may hold other files; they are left alone.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone_in(folder.parent):
-        if folder.exists():
+    with alone_in(folder):
+        try:
             held = _load(folder)
             if (held.pass_type_id, held.team_id) == (pass_type_id, team_id):
                 return held
-            shutil.rmtree(folder)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))  # mode 0700
+        except CertificateError:
+            pass  # there is none yet, or not all of it
         for name, content in _authority(pass_type_id, team_id).items():
-            write_private(draft / name, content)
-        draft.rename(folder)
+            write_private(folder / name, content)
         return _load(folder)
 
 
@@ -62,23 +56,6 @@ def is_development(certificate: x509.Certificate) -> bool:
 
 def _load(folder: Path) -> Certificates:
     return load_pem(folder / CERTIFICATE, folder / KEY, folder / INTERMEDIATE)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Holds a lock on the folder itself; it is given back even when the process dies."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """A new file that only its owner can read, from the first byte on. Raises FileExistsError."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
 
 
 def _authority(pass_type_id: str, team_id: str) -> dict[str, bytes]:

@@ -40,7 +40,7 @@ class Package:
 
     def build(self, card: Card, moment: datetime | None = None) -> bytes:
         """The signed `.pkpass` of one card; `moment` is when it is signed, now by default."""
-        document = msgspec.json.encode(self._content.of(card))
+        document = self._content.of(card)
         # A manifest names every file but itself and its signature.
         manifest = self._manifest % _sha1(document).encode()
         signature = self._signer.sign(manifest, moment or datetime.now(UTC))
@@ -66,16 +66,15 @@ def _entries(files: Mapping[str, bytes], offset: int) -> tuple[bytes, bytes]:
     entries: list[bytes] = []
     directory: list[bytes] = []
     for name, data in files.items():
-        path = name.encode("ascii")
+        path, size = name.encode("ascii"), len(data)
         # time, date, checksum, packed size, unpacked size, length of the name, length of extra fields
-        common = (0, _DOS_DATE, zlib.crc32(data), len(data), len(data), len(path), 0)
-        header = _LOCAL.pack(b"PK\x03\x04", _VERSION, 0, 0, *common) + path
-        entries += (header, data)
+        common = (0, _DOS_DATE, zlib.crc32(data), size, size, len(path), 0)
+        entries += (_LOCAL.pack(b"PK\x03\x04", _VERSION, 0, 0, *common), path, data)
         directory += (
             _CENTRAL.pack(b"PK\x01\x02", _UNIX | _VERSION, _VERSION, 0, 0, *common, 0, 0, 0, _MODE, offset),
             path,
         )
-        offset += len(header) + len(data)
+        offset += _LOCAL.size + len(path) + size
     return b"".join(entries), b"".join(directory)
 
 

@@ -50,9 +50,9 @@ _VERSION_1 = der(INTEGER, b"\x01")
 
 def encode_time(moment: datetime) -> bytes:
     """UTCTime until 2049, GeneralizedTime from then on, as RFC 5652 section 11.3 rules."""
-    if moment.year < 2050:
-        return der(UTC_TIME, f"{moment:%y%m%d%H%M%SZ}".encode())
-    return der(GENERALIZED_TIME, f"{moment:%Y%m%d%H%M%SZ}".encode())
+    day = f"{moment.year:04}{moment.month:02}{moment.day:02}"
+    digits = f"{day}{moment.hour:02}{moment.minute:02}{moment.second:02}Z".encode()
+    return der(UTC_TIME, digits[2:]) if moment.year < 2050 else der(GENERALIZED_TIME, digits)
 
 
 def signed_attributes(tag: int, digest: bytes, time: bytes) -> bytes:

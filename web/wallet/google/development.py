@@ -18,9 +18,7 @@ def development_account(path: Path) -> ServiceAccount:
     """The account kept in the file `path`, made there if there is none."""
     with alone_in(path.parent):
         if not path.exists():
-            draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-            write_private(draft, json.dumps(_key_file(), indent=2).encode())
-            draft.rename(path)
+            write_private(path, json.dumps(_key_file(), indent=2).encode())
     return load_account(path)
 
 

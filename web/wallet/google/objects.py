@@ -43,7 +43,6 @@ def loyalty_class(design: Design, issuer_id: str, callback_url: str | None = Non
         "id": class_id(issuer_id, design.program_id),
         "issuerName": plain(design.organization, _NAME_LIMIT),
         "programName": plain(names[design.locales[0]], _NAME_LIMIT),
-        "programLogo": {"sourceUri": {"uri": design.logo_url}},
         "localizedProgramName": _localized(design, names),
         "reviewStatus": "UNDER_REVIEW",
         "hexBackgroundColor": design.background.lower(),
@@ -53,6 +52,8 @@ def loyalty_class(design: Design, issuer_id: str, callback_url: str | None = Non
         "accountIdLabel": plain(design.label_text("card_number")),
         "localizedAccountIdLabel": _label(design, "card_number"),
     }
+    if design.logo_url:
+        content["programLogo"] = {"sourceUri": {"uri": design.logo_url}}
     if design.hero_url:
         content["heroImage"] = {"sourceUri": {"uri": design.hero_url}}
     if callback_url and callback_url.startswith("https://"):

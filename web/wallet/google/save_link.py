@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import jwt
+import msgspec
 
 from web.wallet.google.account import ServiceAccount
 from web.wallet.google.objects import Json
@@ -78,4 +79,5 @@ def _link(account: ServiceAccount, origins: Sequence[str], payload: Json) -> str
         "origins": list(origins),
         "payload": payload,
     }
-    return SAVE_URL + jwt.encode(claims, account.key, algorithm="RS256")
+    # Encoded here and not by `jwt.encode`, which spends six characters on each letter of an Arabic name.
+    return SAVE_URL + jwt.PyJWS().encode(msgspec.json.encode(claims), account.key, algorithm="RS256")

@@ -1,0 +1,151 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.wallet.designs import card, design
+from tests.wallet.google.stand_in import GoogleStandIn
+from web.wallet.google import client as client_module
+from web.wallet.google.account import ServiceAccount
+from web.wallet.google.client import (
+    AlreadyExistsError,
+    ForbiddenError,
+    GoogleClient,
+    GoogleError,
+    NotFoundError,
+    RefusedError,
+    TooManyRequestsError,
+    UnauthorizedError,
+    UnavailableError,
+)
+from web.wallet.google.development import ISSUER_ID
+from web.wallet.google.objects import loyalty_class, loyalty_object
+from web.wallet.google.wallet import GoogleWallet
+
+PROGRAM = loyalty_class(design(), ISSUER_ID)
+CARD = loyalty_object(design(), card(), ISSUER_ID)
+
+
+async def test_a_card_is_stored_with_its_class_and_read_back(
+    client: GoogleClient, wallet: GoogleWallet
+) -> None:
+    await wallet.store(client, design(), card())
+    assert (await client.get("loyaltyObject", CARD["id"]))["loyaltyPoints"]["balance"] == {"int": 12345}
+    assert (await client.get("loyaltyClass", PROGRAM["id"]))["programName"] == "Club Brew"
+
+
+async def test_storing_again_brings_it_up_to_date(
+    client: GoogleClient, wallet: GoogleWallet, google: GoogleStandIn
+) -> None:
+    await wallet.store(client, design(), card())
+    await wallet.store(client, design(version=2, background="#FF0000"), card(balance=7))
+    assert google.held["loyaltyClass"][PROGRAM["id"]]["hexBackgroundColor"] == "#ff0000"
+    assert google.held["loyaltyObject"][CARD["id"]]["loyaltyPoints"]["balance"] == {"int": 7}
+
+
+async def test_an_object_without_its_class_is_not_found(client: GoogleClient) -> None:
+    with pytest.raises(NotFoundError, match="404"):
+        await client.insert("loyaltyObject", CARD)
+
+
+async def test_each_refusal_has_its_own_error(client: GoogleClient) -> None:
+    await client.insert("loyaltyClass", PROGRAM)
+    with pytest.raises(AlreadyExistsError):
+        await client.insert("loyaltyClass", PROGRAM)
+    with pytest.raises(NotFoundError):
+        await client.get("loyaltyObject", CARD["id"])
+    with pytest.raises(NotFoundError):
+        await client.patch("loyaltyObject", CARD)
+    with pytest.raises(ForbiddenError):
+        await client.insert("loyaltyClass", PROGRAM | {"id": "1.program-x"})
+    with pytest.raises(RefusedError):
+        await client.insert("loyaltyClass", PROGRAM | {"id": f"{ISSUER_ID}.a b"})
+
+
+async def test_an_access_token_serves_until_it_expires(client: GoogleClient, google: GoogleStandIn) -> None:
+    await asyncio.gather(*(client.store("loyaltyClass", PROGRAM) for _ in range(5)))
+    assert google.calls.count("POST /token") == 1
+
+
+async def test_an_expiring_token_is_replaced(client: GoogleClient, google: GoogleStandIn) -> None:
+    google.token_seconds = 30  # sooner than the client trusts a token
+    await client.store("loyaltyClass", PROGRAM)
+    await client.get("loyaltyClass", PROGRAM["id"])
+    assert google.calls.count("POST /token") == 2
+
+
+async def test_a_revoked_token_is_replaced_once(client: GoogleClient, google: GoogleStandIn) -> None:
+    await client.insert("loyaltyClass", PROGRAM)
+    google.revoke_tokens()
+    await client.get("loyaltyClass", PROGRAM["id"])
+    assert google.calls.count("POST /token") == 2
+    google.fail_next(401, 401)
+    with pytest.raises(UnauthorizedError):
+        await client.get("loyaltyClass", PROGRAM["id"])
+
+
+@pytest.mark.parametrize("changed", ["key", "private_key_id", "client_email"])
+async def test_an_account_that_google_does_not_know_is_unauthorized(
+    google: GoogleStandIn, account: ServiceAccount, changed: str
+) -> None:
+    strange = {
+        "key": rsa.generate_private_key(65537, 2048),
+        "private_key_id": "other",
+        "client_email": "other@example.com",
+    }
+    fields = {name: getattr(account, name) for name in account.__struct_fields__}
+    other = ServiceAccount(**{**fields, changed: strange[changed]})
+    async with httpx.AsyncClient() as http:
+        client = GoogleClient(http, other, api_url=google.api_url, token_url=google.token_url)
+        with pytest.raises(UnauthorizedError, match="invalid_grant"):
+            await client.get("loyaltyClass", PROGRAM["id"])
+
+
+async def test_the_assertion_is_for_this_token_endpoint_and_scope(
+    client: GoogleClient, google: GoogleStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "SCOPE", "https://www.googleapis.com/auth/drive")
+    with pytest.raises(UnauthorizedError, match="invalid_scope"):
+        await client.get("loyaltyClass", PROGRAM["id"])
+
+
+async def test_too_many_requests_say_how_long_to_wait(client: GoogleClient, google: GoogleStandIn) -> None:
+    google.fail_next(429, retry_after="17")
+    with pytest.raises(TooManyRequestsError) as caught:
+        await client.get("loyaltyClass", "x")
+    assert caught.value.retry_after == 17
+    google.fail_next(429, retry_after=format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True))
+    with pytest.raises(TooManyRequestsError) as caught:
+        await client.get("loyaltyClass", "x")
+    assert 80 < (caught.value.retry_after or 0) <= 90
+    google.fail_next(429, retry_after="soon")
+    with pytest.raises(TooManyRequestsError) as caught:
+        await client.get("loyaltyClass", "x")
+    assert caught.value.retry_after is None
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+async def test_googles_own_trouble_is_unavailable(
+    client: GoogleClient, google: GoogleStandIn, status: int
+) -> None:
+    google.fail_next(status)
+    with pytest.raises(UnavailableError) as caught:
+        await client.get("loyaltyClass", "x")
+    assert caught.value.status == status
+
+
+async def test_no_network_is_unavailable(account: ServiceAccount) -> None:
+    async with httpx.AsyncClient() as http:
+        nowhere = "http://127.0.0.1:9"
+        client = GoogleClient(http, account, api_url=nowhere, token_url=f"{nowhere}/token")
+        with pytest.raises(UnavailableError) as caught:
+            await client.get("loyaltyClass", "x")
+    assert caught.value.status is None
+
+
+def test_every_error_is_a_google_error() -> None:
+    kinds = (RefusedError, UnauthorizedError, ForbiddenError, NotFoundError, AlreadyExistsError)
+    assert all(issubclass(kind, GoogleError) for kind in (*kinds, TooManyRequestsError, UnavailableError))
