@@ -16,7 +16,10 @@ Device = Literal["iphone", "pixel", "laptop"]
 
 DESCRIPTORS = {"iphone": "iPhone 15", "pixel": "Pixel 10", "laptop": "Desktop Chrome"}
 # An answer of 4xx is part of some journeys, and a lost connection of others; what went wrong is asserted there.
-EXPECTED = re.compile(r"Failed to load resource: (the server responded with a status of 4|net::ERR_FAILED)")
+EXPECTED = re.compile(
+    r"Failed to load resource: (the server responded with a status of 4|net::ERR_(FAILED|INTERNET_DISCONNECTED))"
+    r"|htmx: htmx:error: Failed to fetch"
+)
 BREACHES = """addEventListener("securitypolicyviolation", (e) =>
   console.error(`policy breached: ${e.effectiveDirective} ${e.blockedURI} ${e.sample}`))"""
 

@@ -168,6 +168,16 @@ def _reach_the_server_and_lose_the_answer(route: Route) -> None:
         route.continue_()
 
 
+@pytest.mark.parametrize("script", [True, False])
+def test_a_browser_that_names_no_origin_is_served_all_the_same(people: People, script: bool) -> None:
+    """Safari before 16.4: no Fetch Metadata, and "null" for the origin of a page that sends no referrer."""
+    ana = people("iphone", java_script_enabled=script)
+    ana.page.route("**/register*", lambda route: route.fulfill(response=route.fetch(max_redirects=0)))
+    ana.page.route("**/register/**", lambda route: route.fulfill(response=route.fetch(max_redirects=0)))
+    address = ana.registers()
+    assert len(customers(ana, address)) == 1
+
+
 def test_a_server_that_was_away_is_told_of_and_the_next_tap_goes_through(people: People) -> None:
     ana = people("pixel")
     at_step_two(ana)

@@ -117,14 +117,15 @@ class Shell:
     def _is_from_us(self, headers: dict[bytes, bytes], host: str) -> bool:
         """Whether a form was sent from our own page: by Fetch Metadata, else by Origin.
 
-        A client that sends neither is an old browser or a program. Without our cookies there is nothing of
-        anybody's that it could act upon; with them, the page behind asks for the form's token.
+        A client that sends neither is an old browser or a program, and one without Fetch Metadata says "null" for
+        the origin of pages with `Referrer-Policy: no-referrer`. Without our cookies there is nothing of anybody's
+        that it could act upon; with them, the page behind asks for the form's token.
         """
         site = headers.get(b"sec-fetch-site")
         if site is not None:
             return site in (b"same-origin", b"none")
         origin = headers.get(b"origin")
-        if origin is not None:
+        if origin is not None and origin != b"null":
             given = origin.decode("latin-1").lower()
             return given in self._origins or given.partition("://")[2] == host
         return True
