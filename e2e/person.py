@@ -51,6 +51,13 @@ class Person:
         self.page.get_by_label("E-mail address or mobile number").fill(address)
         self.taps("Continue")
 
+    def asks_for_card(self, address: str) -> None:
+        """Send me my card."""
+        self.opens("/brewbar/card")
+        self.page.get_by_label("E-mail address or mobile number").fill(address)
+        self.page.locator("main form button[type=submit]").click()
+        self.sees("Look in your inbox")
+
     def tells(
         self, name: str, *, birthday: tuple[str, str, str] | None = None, consents: bool = False
     ) -> None:
@@ -83,6 +90,10 @@ class Person:
     def button(self, name: str) -> Locator:
         """A button, or a link that looks like one, by its words."""
         return self.page.get_by_role("button", name=name).or_(self.page.get_by_role("link", name=name)).first
+
+    def sees(self, heading: str) -> None:
+        """Waits for a page by its heading."""
+        self.page.get_by_role("heading", level=1, name=heading).wait_for()
 
     @property
     def heading(self) -> Locator:

@@ -72,7 +72,7 @@ def test_a_computer_hands_over_to_the_phone(people: People, data_dir: Path) -> N
     assert desk.page.get_by_text("Carry on with your phone").is_visible()
     card = _verified(phone.takes_apple_pass(), data_dir)
     assert card.document["barcodes"][0]["message"] == customer["card_number"]
-    desk.page.get_by_role("heading", name="Your phone has it").wait_for()
+    desk.sees("Your phone has it")
     late = people("pixel")
     late.opens(code)
     assert late.heading.inner_text() == "This link has done its work"
@@ -158,7 +158,7 @@ def _confirms(person: Person, address: str) -> None:
     assert person.heading.inner_text() == "Is this address yours?"
     assert "token" not in person.page.url
     person.taps("Confirm my address")
-    person.page.get_by_role("heading", name="Confirmed. Thank you!").wait_for()
+    person.sees("Confirmed. Thank you!")
     [customer] = rows_of(_database(person.server), "customer", email_key=address)
     assert customer["email_verified_at"] is not None
 
