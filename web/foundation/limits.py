@@ -17,6 +17,8 @@ from limits.storage import storage_from_string
 
 log = logging.getLogger(__name__)
 
+STORE_SECONDS = 0.5
+
 
 class Rule(msgspec.Struct, frozen=True):
     """At most so many in a time, for each key. `name` is what metrics and overrides call it."""
@@ -90,7 +92,12 @@ def network_of(address: str) -> str:
 def _storage(url: str) -> Storage:
     if not url:
         return MemoryStorage()
-    scheme, _, rest = url.partition("://")
-    storage = storage_from_string(f"async+{scheme.removeprefix('async+')}://{rest}", implementation="redispy")
+    # Valkey speaks Redis' protocol, and one client is enough. A store that hangs must not hold up pages.
+    storage = storage_from_string(
+        f"async+{url.replace('valkey', 'redis', 1)}",
+        implementation="redispy",
+        socket_timeout=STORE_SECONDS,
+        socket_connect_timeout=STORE_SECONDS,
+    )
     assert isinstance(storage, Storage)
     return storage
