@@ -47,8 +47,12 @@ def record_decisions(
     locale: str,
     source: str = "form",
     mechanism: str = "checkbox",
+    refusal: str = "refused",
 ) -> None:
-    """Write down what was decided. An empty box is a refusal, and is proven like a consent."""
+    """Write down what was decided. An empty box is a refusal, and is proven like a consent.
+
+    `refusal` is "withdrawn" where the consent was given before.
+    """
     if not decisions:
         return
     now = utc_now()
@@ -61,7 +65,7 @@ def record_decisions(
                 "customer_id": customer_id,
                 "purpose": decision.purpose,
                 "channel": decision.channel,
-                "decision": "granted" if decision.granted else "refused",
+                "decision": "granted" if decision.granted else refusal,
                 "wording_version": decision.wording_version,
                 "wording_sha256": decision.wording_sha256,
                 "locale": locale,

@@ -31,6 +31,8 @@ customer = Table(
     # YYYY-MM-DD, or --MM-DD for those who keep the year to themselves.
     Column("birthday", String(10)),
     Column("extra", Json, nullable=False),
+    # Which messages they want; what is not there is wanted.
+    Column("notifications", Json),
     Column("external_id", String(120)),
     Column("card_number", String(16), nullable=False),
     Column("email_verified_at", Moment),
