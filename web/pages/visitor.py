@@ -20,6 +20,7 @@ from web.pages.site import Frame, Site, language_name, site_of
 LONGEST_FORM = 64 * 1024
 LONGEST_FIELD = 2000
 VISIT_SECONDS = 2 * 24 * 3600
+SESSION_SECONDS = 7 * 24 * 3600
 LINK_SECONDS = 30 * 60
 LANGUAGE_SECONDS = 365 * 24 * 3600
 
@@ -121,7 +122,7 @@ class Visitor:
 
     def form_token(self) -> str:
         """A token for forms, bound to the visit and different on each page, so that compression tells nothing."""
-        token = self.visit_token
+        token = self._held
         if not token:
             return ""
         proof = self._proof(token)
@@ -255,7 +256,11 @@ class Visitor:
             for code in self.program.settings.languages
         ]
 
-    def _choose_language(self) -> str:
+    def speak_for(self, customer_language: str) -> None:
+        """Take the customer's language where the link and the person have not chosen another."""
+        self.language = self._choose_language(customer_language)
+
+    def _choose_language(self, customer: str = "") -> str:
         offered = self.program.settings.languages
         if len(offered) == 1:
             return offered[0]
@@ -263,6 +268,7 @@ class Visitor:
         chosen = choose(
             offered,
             link=asked or self.request.cookies.get("lang", ""),
+            customer=customer,
             browser=self.request.headers.get("accept-language", ""),
         )
         if asked and chosen == asked:
@@ -273,6 +279,22 @@ class Visitor:
     def _visit_cookie(self) -> str:
         # The prefix makes browsers refuse the cookie from anywhere else: a neighbour host cannot plant a visit.
         return self._cookie_name("visit")
+
+    @property
+    def session_token(self) -> str | None:
+        return self.request.cookies.get(self._cookie_name("session"))
+
+    def keep_session(self, token: str) -> None:
+        """Let the browser keep a session's token for as long as the session may live."""
+        self._set_cookie(self._cookie_name("session"), token, SESSION_SECONDS)
+
+    def end_session(self) -> None:
+        self._set_cookie(self._cookie_name("session"), "", 0)
+
+    @property
+    def _held(self) -> str | None:
+        """The strongest of our cookies that this browser holds; forms are bound to it."""
+        return self.session_token or self.visit_token or self.link_code
 
     @property
     def _link_cookie(self) -> str:
@@ -300,7 +322,7 @@ class Visitor:
     def _check_origin(self, values: dict[str, list[str]]) -> None:
         """The second check behind the shell's: a client that names no origin must show the form's token."""
         headers = self.request.headers
-        token = self.visit_token
+        token = self._held
         if "sec-fetch-site" in headers or "origin" in headers or not token:
             return
         try:
