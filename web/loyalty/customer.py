@@ -94,6 +94,15 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
     phone_verified_at: datetime | None
 
 
+class Details(msgspec.Struct, frozen=True, kw_only=True):
+    """What a customer told of themselves and may change alone."""
+
+    name: str | None
+    birthday: str | None
+    extra: dict[str, str]
+    locale: str
+
+
 _CONTACT = tuple(customer.c[name] for name in Contact.__struct_fields__)
 
 
@@ -158,6 +167,25 @@ def find_contact(conn: Connection, program_id: str, customer_id: str) -> Contact
         select(*_CONTACT).where(customer.c.program_id == program_id, customer.c.id == customer_id)
     ).one_or_none()
     return None if row is None else Contact(**row._mapping)
+
+
+def find_details(conn: Connection, program_id: str, customer_id: str) -> Details:
+    """What a customer told of themselves."""
+    row = conn.execute(
+        select(customer.c.name, customer.c.birthday, customer.c.extra, customer.c.locale).where(
+            customer.c.program_id == program_id, customer.c.id == customer_id
+        )
+    ).one()
+    return Details(**row._mapping)
+
+
+def change_details(conn: Connection, program_id: str, customer_id: str, details: Details) -> None:
+    """Keep what a customer changed; the card shows it from now on."""
+    conn.execute(
+        update(customer)
+        .where(customer.c.program_id == program_id, customer.c.id == customer_id)
+        .values(**msgspec.structs.asdict(details), updated_at=utc_now())
+    )
 
 
 def address_hash(address: str) -> str:

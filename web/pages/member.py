@@ -8,10 +8,7 @@ from sqlalchemy.engine import Connection
 from web.foundation.schema import utc_now
 from web.loyalty.session import SEEN_EVERY, Session, find_session, mark_seen
 from web.loyalty.standing import Standing, standing_of
-from web.pages.card_view import card_view
 from web.pages.visitor import AnyRequest, Visitor
-
-TABS = ("profile", "loyalty/rewards", "loyalty/earning-flows", "coupons", "transactions")
 
 
 class LoggedOut(Exception):
@@ -43,8 +40,8 @@ class Member:
         return self.session.is_fresh(utc_now())
 
     def page(self, template: str, tab: str, status: int = 200, **context: Any) -> Response[bytes]:
-        """A session page, with the tabs and, for the frame, the card."""
-        return self.visitor.page(template, status, tab=tab, member=card_view(self.visitor, self.standing), **context)
+        """A session page; `tab` is the section it belongs to."""
+        return self.visitor.page(template, status, tab=tab, **context)
 
     def redirect(self, path: str) -> Response[bytes]:
         return self.visitor.redirect(path)

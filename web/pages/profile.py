@@ -11,7 +11,7 @@ from web.foundation.address import mask_email, mask_phone
 from web.loyalty.address_change import AddressChange, pending_change
 from web.loyalty.customer import Contact, find_contact
 from web.loyalty.ledger import ledger_entry
-from web.pages.card_view import amount
+from web.pages.card_view import amount, card_view
 from web.pages.member import Member, member_of
 from web.pages.visitor import AnyRequest
 from web.pages.wallet_view import wallet_view
@@ -26,19 +26,13 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     return member.page(
         "profile/show.html",
         "profile",
-        card=member_card(member),
+        card=card_view(member.visitor, member.standing),
         contact=contact_view(contact),
         change=change_view(change),
         entries=[entry_view(member, entry) for entry in entries],
         wallet=await wallet_view(member.visitor, customer_id=member.customer_id) if member.is_fresh else None,
         sent=request.query_params.get("sent") == "1",
     )
-
-
-def member_card(member: Member) -> dict[str, Any]:
-    from web.pages.card_view import card_view
-
-    return card_view(member.visitor, member.standing)
 
 
 def contact_view(contact: Contact | None) -> dict[str, Any]:

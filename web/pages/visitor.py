@@ -272,8 +272,12 @@ class Visitor:
             browser=self.request.headers.get("accept-language", ""),
         )
         if asked and chosen == asked:
-            self._set_cookie("lang", chosen, LANGUAGE_SECONDS, path=f"/{self.program.slug}")
+            self.keep_language(chosen)
         return chosen
+
+    def keep_language(self, language: str) -> None:
+        """Remember in this browser which language was chosen."""
+        self._set_cookie("lang", language, LANGUAGE_SECONDS, path=f"/{self.program.slug}")
 
     @property
     def _visit_cookie(self) -> str:
