@@ -96,7 +96,9 @@ def pending_change(conn: Connection, program_id: str, customer_id: str) -> Addre
     return None if row is None else AddressChange(**row._mapping)
 
 
-def agree(conn: Connection, program_id: str, customer_id: str, side: Side) -> Literal["waiting", "changed", "gone"]:
+def agree(
+    conn: Connection, program_id: str, customer_id: str, side: Side
+) -> Literal["waiting", "changed", "gone"]:
     """One side says yes. With both, the address changes and every session and link of the customer ends.
 
     "gone": there is no such change any more, or the new address has become another customer's.

@@ -33,7 +33,9 @@ suppression = Table(
 
 def export_data(conn: Connection, program_id: str, customer_id: str) -> dict[str, list[dict[str, Any]]]:
     """Everything kept of a customer, table by table."""
-    parts = {"customer": _rows(conn, customer, customer.c.program_id == program_id, customer.c.id == customer_id)}
+    parts = {
+        "customer": _rows(conn, customer, customer.c.program_id == program_id, customer.c.id == customer_id)
+    }
     for table in _tables_of_customers():
         parts[table.name] = _rows(
             conn, table, table.c.program_id == program_id, table.c.customer_id == customer_id
@@ -85,7 +87,9 @@ def erase(conn: Connection, program_id: str, customer_id: str, address_tags: lis
             insert_or_skip(conn, suppression).values(program_id=program_id, address_tag=tag, created_at=now)
         )
     if counts["customer"]:
-        record(conn, program_id, CUSTOMER_ERASED, customer_id, {"certificate": certificate(customer_id, counts)})
+        record(
+            conn, program_id, CUSTOMER_ERASED, customer_id, {"certificate": certificate(customer_id, counts)}
+        )
     return counts
 
 
@@ -115,5 +119,3 @@ def _forget_messages(conn: Connection, program_id: str, customer_id: str) -> Non
         .where(delivery.c.program_id == program_id, delivery.c.lane == f"message:{customer_id}")
         .values(payload={}, state="dropped", ended_at=utc_now())
     )
-
-

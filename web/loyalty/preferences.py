@@ -58,9 +58,7 @@ def standpoints_of(conn: Connection, program_id: str, customer_id: str) -> dict[
     return {row.purpose: Standpoint(**row._mapping) for row in rows}
 
 
-def decide(
-    conn: Connection, program: Program, customer_id: str, granted: set[str], locale: str
-) -> list[str]:
+def decide(conn: Connection, program: Program, customer_id: str, granted: set[str], locale: str) -> list[str]:
     """Record what changed: newly ticked boxes are granted, boxes emptied are withdrawn. Returns the purposes."""
     now = standpoints_of(conn, program.id, customer_id)
     changed = [

@@ -80,7 +80,9 @@ async def show_agreement(request: AnyRequest, slug: FromPath[str]) -> Response[b
     link = await _link(visitor)
     if link is None or not link.is_good(utc_now()):
         return visitor.page("session/dead.html", 410)
-    return visitor.page("change/show.html", side=link.utm["side"], action_url=f"/{visitor.program.slug}/change")
+    return visitor.page(
+        "change/show.html", side=link.utm["side"], action_url=f"/{visitor.program.slug}/change"
+    )
 
 
 @get(["/{slug:str}/c/{code:str}", "/{slug:str}/C/{code:str}"], name="change_short")

@@ -37,7 +37,12 @@ async def export(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
         parts=parts,
     )
     return Response(
-        _zip({"my-data.json": msgspec.json.format(msgspec.json.encode(parts), indent=1), "my-data.html": html.encode()}),
+        _zip(
+            {
+                "my-data.json": msgspec.json.format(msgspec.json.encode(parts), indent=1),
+                "my-data.html": html.encode(),
+            }
+        ),
         media_type="application/zip",
         headers={
             "content-disposition": f'attachment; filename="{member.program.slug}-my-data.zip"',
@@ -78,5 +83,3 @@ def _zip(files: dict[str, bytes]) -> bytes:
         for name, content in files.items():
             archive.writestr(name, content)
     return packed.getvalue()
-
-

@@ -47,9 +47,7 @@ def _form(member: Member, typed: dict[str, Any]) -> AboutForm:
 
 
 def _page(member: Member, form: AboutForm, locale: str, status: int = 200) -> Response[bytes]:
-    languages = [
-        {"value": code, "label": language_name(code)} for code in member.program.settings.languages
-    ]
+    languages = [{"value": code, "label": language_name(code)} for code in member.program.settings.languages]
     return member.page(
         "profile/details.html",
         "profile",

@@ -72,16 +72,17 @@ async def change(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     return member.redirect("/profile?saved=1")
 
 
-def _read(
-    conn: Connection, program_id: str, customer_id: str
-) -> tuple[Notifications, dict[str, Standpoint]]:
+def _read(conn: Connection, program_id: str, customer_id: str) -> tuple[Notifications, dict[str, Standpoint]]:
     return notifications_of(conn, program_id, customer_id), standpoints_of(conn, program_id, customer_id)
 
 
 def _change(
-    conn: Connection, program: Program, customer_id: str, wanted: Notifications, granted: set[str], locale: str
+    conn: Connection,
+    program: Program,
+    customer_id: str,
+    wanted: Notifications,
+    granted: set[str],
+    locale: str,
 ) -> None:
     set_notifications(conn, program.id, customer_id, wanted)
     decide(conn, program, customer_id, granted, locale)
-
-

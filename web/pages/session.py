@@ -73,9 +73,7 @@ async def switch(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     if link is None or not link.is_good(utc_now()):
         return visitor.page("session/dead.html", 410)
     if session is not None:
-        await visitor.site.database.write(
-            end_session, visitor.program.id, session.customer_id, session.id
-        )
+        await visitor.site.database.write(end_session, visitor.program.id, session.customer_id, session.id)
     return await _open(visitor, link, destination_of(posted.get("redirectTo", [""])[-1]))
 
 

@@ -8,8 +8,8 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.schema import utc_now
 from web.loyalty.program import Program
-from web.loyalty.standing import Standing, standing_of
 from web.loyalty.session import Session, find_session
+from web.loyalty.standing import Standing, standing_of
 from web.loyalty.visit import Visit, find_visit
 from web.loyalty.wallet_pass import Pass, Platform, pass_for
 from web.pages.visitor import AnyRequest, NotYet, Visitor
