@@ -1,4 +1,7 @@
-"""The card itself, for a browser that holds a grant or a fresh session: Apple's as a file, Google's as the way to its save page."""
+"""The card itself, for a browser that holds a grant or a fresh session.
+
+Apple's is a file, Google's the way to its save page.
+"""
 
 import asyncio
 
