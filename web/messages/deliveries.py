@@ -113,27 +113,27 @@ class Messenger:
         code, token = await self._link(delivery, program, contact, "download")
         envelope, brand = self._envelope(delivery, program, contact), self._brand(program, contact)
         again = delivery.payload["cause"] == "registered_again"
-        if contact.email:
-            asked = delivery.payload["asked"]
-            compose = texts.someone_tried if again else texts.card_link
-            message = compose(
-                envelope,
-                brand,
-                self.renderer,
-                download_url=f"{self._base(program)}/download?token={for_url(token)}&{UTM}",
-                asked=texts.Asked(
-                    at=delivery.created_at,
-                    time_zone=program.settings.timezone,
-                    browser=asked["browser"] or None,
-                    device=asked["device"] or None,
-                ),
-                **({} if again else {"session_url": await self._session_url(delivery, program, contact)}),
-            )
-        else:
-            compose_sms = texts.someone_tried_sms if again else texts.card_link_sms
-            message = compose_sms(
-                envelope, brand, self.renderer, download_url=f"{self._base(program)}/l/{code}"
-            )
+        download = f"{self._base(program)}/download?token={for_url(token)}&{UTM}"
+        short = f"{self._base(program)}/l/{code}"
+        asked = _asked(delivery, program)
+        match contact.email is not None, again:
+            case True, True:
+                message = texts.someone_tried(
+                    envelope, brand, self.renderer, download_url=download, asked=asked
+                )
+            case True, False:
+                message = texts.card_link(
+                    envelope,
+                    brand,
+                    self.renderer,
+                    download_url=download,
+                    asked=asked,
+                    session_url=await self._session_url(delivery, program, contact),
+                )
+            case False, True:
+                message = texts.someone_tried_sms(envelope, brand, self.renderer, download_url=short)
+            case _:
+                message = texts.card_link_sms(envelope, brand, self.renderer, download_url=short)
         await self._send(message)
 
     async def ask_about_address(self, delivery: Delivery) -> None:
@@ -238,6 +238,16 @@ class Messenger:
 
 # Where downloads come from is worth knowing even when it was our own mail.
 UTM = "utm_source=pasito&utm_medium=email&utm_campaign=card_link"
+
+
+def _asked(delivery: Delivery, program: Program) -> texts.Asked:
+    asked = delivery.payload["asked"]
+    return texts.Asked(
+        at=delivery.created_at,
+        time_zone=program.settings.timezone,
+        browser=asked["browser"] or None,
+        device=asked["device"] or None,
+    )
 
 
 def _make_link(
