@@ -30,6 +30,7 @@ from web.messages.sending import NoSender, Sender
 from web.messages.sms import HttpSmsSender, SmsProvider
 from web.migrations import head_revision
 from web.pages import PAGES, dev_mailbox, errors
+from web.pages.forms import LONGEST_FORM
 from web.pages.site import Site
 from web.settings import Settings, load_settings
 from web.wallet.google.client import GoogleClient
@@ -41,7 +42,6 @@ from web.worker import Worker
 log = structlog.get_logger("app")
 
 ROOT = Path(__file__).parent.parent
-LARGEST_BODY = 64 * 1024
 PROGRAM_POLL_SECONDS = 2.0
 
 
@@ -63,7 +63,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         exception_handlers={Exception: errors.answer_error},
         lifespan=[lambda app: _life(app, settings, metrics, assets)],
         openapi_config=None,
-        request_max_body_size=LARGEST_BODY,
+        request_max_body_size=LONGEST_FORM,
         logging_config=None,
     )
 
@@ -81,7 +81,9 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
 
 
 def load_assets(settings: Settings) -> Assets:
-    return Assets.load(ROOT / "assets", ROOT / "node_modules", settings.data_dir / "assets")
+    return Assets.load(
+        ROOT / "assets", ROOT / "node_modules", settings.data_dir / "assets", settings.wallet_badges_dir
+    )
 
 
 def load_renderer(assets: Assets, *, development: bool) -> Renderer:
@@ -111,8 +113,8 @@ async def _life(app: Litestar, settings: Settings, metrics: Metrics, assets: Ass
         finally:
             worker.stop()
             tasks[0].cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks)
+            # The worker's round under way ends before what it works with is closed.
+            await asyncio.gather(*tasks, return_exceptions=True)
             await mail.close()
             await sms.close()
             await database.close()
@@ -234,5 +236,9 @@ async def keep_current(programs: Programs) -> None:
     """Take over what other processes and commands change, within seconds."""
     while True:
         await asyncio.sleep(PROGRAM_POLL_SECONDS)
-        with contextlib.suppress(DatabaseUnreachable):
+        try:
             await programs.refresh()
+        except DatabaseUnreachable:
+            pass
+        except Exception as error:  # one programme that cannot be read must not stop all later changes
+            log.error("programmes not renewed", kind=type(error).__name__)

@@ -191,7 +191,10 @@ def claim(conn: Connection, most: int) -> list[Delivery]:
 
 
 def finish(conn: Connection, taken: Delivery, error: Exception | None) -> str:
-    """Write down how a delivery ended; returns its new state."""
+    """Write down how a delivery ended; returns its new state.
+
+    Who was slower than the lease may still report success, but no failure: it is another worker's turn by then.
+    """
     now = utc_now()
     match error:
         case None:
@@ -212,6 +215,7 @@ def finish(conn: Connection, taken: Delivery, error: Exception | None) -> str:
             delivery.c.program_id == taken.program_id,
             delivery.c.id == taken.id,
             delivery.c.state == WAITING,
+            *(() if error is None else (delivery.c.tries == taken.tries,)),
         )
         .values(
             state=state,
@@ -234,6 +238,15 @@ def replay(conn: Connection, program_id: str | None = None, delivery_id: str | N
         chosen.append(delivery.c.id == delivery_id)
     return conn.execute(
         update(delivery).where(*chosen).values(state=WAITING, tries=0, due_at=utc_now(), ended_at=None)
+    ).rowcount
+
+
+def drop(conn: Connection, delivery_id: str) -> int:
+    """Give up one delivery that was put aside; returns 0 where there is none of that id."""
+    return conn.execute(
+        update(delivery)
+        .where(delivery.c.state == DEAD, delivery.c.id == delivery_id)
+        .values(state=DROPPED, ended_at=utc_now(), payload={})
     ).rowcount
 
 

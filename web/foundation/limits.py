@@ -4,6 +4,7 @@ Counted in this process by default, in Redis or Valkey when several processes mu
 does not answer loosens limits and never refuses a customer.
 """
 
+import asyncio
 import ipaddress
 import logging
 import time
@@ -15,6 +16,8 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.storage import storage_from_string
 
 log = logging.getLogger(__name__)
+
+STORE_SECONDS = 0.5
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -68,6 +71,14 @@ class Limits:
         retry_after = max(1, round(window.reset_time - time.time()))
         raise TooMany(rule, retry_after)
 
+    async def are_counted(self, within: float) -> bool:
+        """Whether the store answers within so many seconds."""
+        try:
+            async with asyncio.timeout(within):
+                return await self._storage.check()
+        except TimeoutError:
+            return False
+
 
 def network_of(address: str) -> str:
     """The network a client counts as: /24 for IPv4, /64 for IPv6, so that one subscriber is one."""
@@ -81,7 +92,12 @@ def network_of(address: str) -> str:
 def _storage(url: str) -> Storage:
     if not url:
         return MemoryStorage()
-    scheme, _, rest = url.partition("://")
-    storage = storage_from_string(f"async+{scheme.removeprefix('async+')}://{rest}", implementation="redispy")
+    # Valkey speaks Redis' protocol, and one client is enough. A store that hangs must not hold up pages.
+    storage = storage_from_string(
+        f"async+{url.replace('valkey', 'redis', 1)}",
+        implementation="redispy",
+        socket_timeout=STORE_SECONDS,
+        socket_connect_timeout=STORE_SECONDS,
+    )
     assert isinstance(storage, Storage)
     return storage

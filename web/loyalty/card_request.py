@@ -11,8 +11,7 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.address import Email, Phone
 from web.foundation.delivery import enqueue
-from web.foundation.schema import new_id
-from web.foundation.sealing import random_code
+from web.foundation.sealing import digest, random_code
 from web.foundation.tokens import for_url
 from web.loyalty.customer import AlreadyKnown, Registered, Registration, find_by_address, register
 from web.loyalty.event import WALLET_PASS_REQUESTED, record
@@ -34,12 +33,13 @@ def ask_for_card(
     conn: Connection, program_id: str, email: Email | None, phone: Phone | None, asked: Asked
 ) -> None:
     """Write down that somebody asked with this address. Known or not, this is all that happens now."""
+    address = email.key if email else phone.e164 if phone else ""
     enqueue(
         conn,
         program_id,
         CARD_REQUEST,
-        # No two of them need an order, and a lane outlives what it carried: it names nobody.
-        f"{CARD_REQUEST}:{new_id()}",
+        # Hashed, for lanes outlive what is delivered in them, and most addresses here may belong to nobody we know.
+        f"card_request:{digest(address)}",
         {
             "email": msgspec.to_builtins(email),
             "phone": msgspec.to_builtins(phone),

@@ -16,7 +16,7 @@ from web.wallet.mark import draw_mark
 @get("/{slug:str}", name="front_door")
 async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     visitor = Visitor(request, slug)
-    await record_arrival(visitor)
+    await record_arrival(visitor, "")
     return visitor.kept_page("front_door/show.html")
 
 
@@ -70,8 +70,11 @@ async def _picture(request: AnyRequest, slug: str, kind: str) -> Response[bytes]
     )
 
 
-async def record_arrival(visitor: Visitor) -> None:
-    """Keep the touch of an arrival that names a campaign or a referrer; a plain one costs no row."""
+async def record_arrival(visitor: Visitor, landing: str) -> None:
+    """Keep the touch of an arrival that names a campaign or a referrer; a plain one costs no row.
+
+    `landing` is the page below the programme's address, without what may be secret in it.
+    """
     if visitor.is_looking_ahead or visitor.is_partial:
         return
     request = visitor.request
@@ -80,7 +83,7 @@ async def record_arrival(visitor: Visitor) -> None:
         {name: values[-1] if isinstance(values, list) else values for name, values in query.items()},
         request.headers.get("referer"),
         request.url.hostname or "",
-        request.scope["path"],
+        visitor.address(landing, []),
     )
     if arrival.is_worth_keeping:
         token = await visitor.site.database.write(arrive, visitor.program.id, visitor.visit_token, arrival)

@@ -75,7 +75,7 @@ async def show_agreement(request: AnyRequest, slug: FromPath[str]) -> Response[b
     """The link in one of the two messages: shows a button."""
     visitor = Visitor(request, slug)
     if token := request.query_params.get("token"):
-        visitor.keep_link(_code_in(visitor, token) or random_code())
+        visitor.keep_change_link(_code_in(visitor, token) or random_code())
         return visitor.redirect("/change")
     link = await _link(visitor)
     if link is None or not link.is_good(utc_now()):
@@ -88,7 +88,7 @@ async def show_agreement(request: AnyRequest, slug: FromPath[str]) -> Response[b
 @get(["/{slug:str}/c/{code:str}", "/{slug:str}/C/{code:str}"], name="change_short")
 async def show_short(request: AnyRequest, slug: FromPath[str], code: FromPath[str]) -> Response[bytes]:
     visitor = Visitor(request, slug)
-    visitor.keep_link(code.upper())
+    visitor.keep_change_link(code.upper())
     return visitor.redirect("/change")
 
 
@@ -97,16 +97,16 @@ async def give_agreement(request: AnyRequest, slug: FromPath[str]) -> Response[b
     visitor = Visitor(request, slug)
     await visitor.form()
     await visitor.site.limit(LINK_USE, visitor.program.id, visitor.network)
-    outcome = await visitor.site.database.write(_agree, visitor.program.id, visitor.link_code or "")
+    outcome = await visitor.site.database.write(_agree, visitor.program.id, visitor.change_code or "")
     if outcome == "gone":
         return visitor.page("session/dead.html", 410)
     return visitor.page("change/done.html", outcome=outcome)
 
 
 async def _link(visitor: Visitor) -> Link | None:
-    if not visitor.link_code:
+    if not visitor.change_code:
         return None
-    return await visitor.site.database.read(find_link, visitor.program.id, visitor.link_code, "change")
+    return await visitor.site.database.read(find_link, visitor.program.id, visitor.change_code, "change")
 
 
 def _code_in(visitor: Visitor, token: str) -> str | None:

@@ -42,7 +42,7 @@ async def enter(request: AnyRequest, slug: FromPath[str], token: FromPath[str]) 
         return visitor.page("session/dead.html", 410)
     if session is not None and session.customer_id == link.customer_id:
         return visitor.redirect(f"/{destination}")
-    visitor.keep_link(code or "")
+    visitor.keep_enter_link(code or "")
     if session is not None or visitor.is_looking_ahead:
         return visitor.redirect("/session?" + urlencode({"redirectTo": destination}))
     return await _open(visitor, link, destination)
@@ -53,7 +53,7 @@ async def ask(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     """Ask before switching to another person: "you are somebody else here". Without a link there is nothing to ask."""
     visitor = Visitor(request, slug)
     link, session = await visitor.site.database.read(
-        _look, visitor.program.id, visitor.link_code, visitor.session_token
+        _look, visitor.program.id, visitor.enter_code, visitor.session_token
     )
     if link is None or not link.is_good(utc_now()):
         return visitor.page("session/dead.html", 410)
@@ -68,7 +68,7 @@ async def switch(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     posted = await visitor.form()
     await visitor.site.limit(LINK_USE, visitor.program.id, visitor.network)
     link, session = await visitor.site.database.read(
-        _look, visitor.program.id, visitor.link_code, visitor.session_token
+        _look, visitor.program.id, visitor.enter_code, visitor.session_token
     )
     if link is None or not link.is_good(utc_now()):
         return visitor.page("session/dead.html", 410)
