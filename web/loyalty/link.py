@@ -176,6 +176,23 @@ def may_send_link(conn: Connection, program_id: str, customer_id: str) -> bool:
     return hour < MOST_LINK_MESSAGES_AN_HOUR and day < MOST_LINK_MESSAGES_A_DAY
 
 
+def revoke_siblings(conn: Connection, program_id: str, customer_id: str, used: str) -> None:
+    """End the other one-time links to a card once one was used; until then a tap on the wrong mail works too."""
+    conn.execute(
+        update(one_time_link)
+        .where(
+            one_time_link.c.program_id == program_id,
+            one_time_link.c.customer_id == customer_id,
+            one_time_link.c.purpose == "download",
+            one_time_link.c.most_uses == 1,
+            one_time_link.c.uses == 0,
+            one_time_link.c.jti_hash != digest(used),
+            one_time_link.c.revoked_at.is_(None),
+        )
+        .values(revoked_at=utc_now())
+    )
+
+
 def revoke_links(conn: Connection, program_id: str, customer_id: str) -> None:
     """End every link of a customer that is still good: after a change of address, or when they go."""
     conn.execute(

@@ -20,6 +20,7 @@ from web.foundation.tokens import for_url
 from web.loyalty import card_request
 from web.loyalty.address_change import pending_change
 from web.loyalty.customer import Contact, address_hash, find_contact
+from web.loyalty.customer_link import NoPass, make_session_link
 from web.loyalty.event import (
     ADDRESS_CHANGE_REQUESTED,
     CUSTOMER_CREATED,
@@ -30,7 +31,6 @@ from web.loyalty.event import (
 from web.loyalty.link import Purpose, find_link, make_link, may_send_link
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
-from web.loyalty.wallet_pass import passes_of
 from web.messages import sending, texts
 from web.messages.envelope import Envelope, Message
 
@@ -279,6 +279,7 @@ def _make_link(
 
 
 def _make_session_link(conn: Connection, program: Program, customer_id: str, code: str) -> str | None:
-    if not passes_of(conn, program.id, customer_id):
+    try:
+        return make_session_link(conn, program, customer_id, created_by="message", code=code)
+    except NoPass:
         return None
-    return make_link(conn, program, customer_id, "auth", jti=code, created_by="message", most_uses=None)
