@@ -32,6 +32,8 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
         entries=[entry_view(member, entry) for entry in entries],
         wallet=await wallet_view(member.visitor, customer_id=member.customer_id) if member.is_fresh else None,
         sent=request.query_params.get("sent") == "1",
+        saved=request.query_params.get("saved") == "1",
+        timezone=member.program.settings.timezone,
     )
 
 
