@@ -84,9 +84,9 @@ class SqliteDatabase:
 
     dialect = "sqlite"
 
-    def __init__(self, url: str | URL, *, serving: bool = False, synchronous: str = "full") -> None:
+    def __init__(self, url: str | URL, *, serving: bool = False, largest_batch: int = LARGEST_BATCH) -> None:
         self._url = make_url(url)
-        self._synchronous = synchronous
+        self._largest_batch = largest_batch
         _make_folder(self._url)
         # A command beside the server writes a row now and then and may wait for it; a second server may not.
         self._lock = _claim_file(self._url) if serving else None
@@ -132,7 +132,7 @@ class SqliteDatabase:
             connection.isolation_level = None
             for pragma in (
                 "journal_mode=wal",
-                f"synchronous={self._synchronous}",
+                "synchronous=full",
                 "foreign_keys=on",
                 "busy_timeout=5000",
                 "cache_size=-65536",
@@ -151,7 +151,7 @@ class SqliteDatabase:
         with self._writer_engine.connect() as conn:
             while (first := self._queue.get()) is not None:
                 batch: list[_Waiting] = [first]
-                while len(batch) < LARGEST_BATCH:
+                while len(batch) < self._largest_batch:
                     try:
                         more = self._queue.get_nowait()
                     except queue.Empty:
@@ -211,8 +211,11 @@ class PostgresDatabase:
 
     dialect = "postgresql"
 
-    def __init__(self, url: str | URL, *, readers: int = 12, lanes: int = 4) -> None:
+    def __init__(
+        self, url: str | URL, *, readers: int = 12, lanes: int = 4, largest_batch: int = LARGEST_BATCH
+    ) -> None:
         url = _asyncpg_url(make_url(url))
+        self._largest_batch = largest_batch
         self._reader: AsyncEngine = create_async_engine(
             url, pool_size=readers, max_overflow=0, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
         )
@@ -251,7 +254,8 @@ class PostgresDatabase:
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting[:LARGEST_BATCH] = self._waiting[:LARGEST_BATCH], []
+                most = self._largest_batch
+                batch, self._waiting[:most] = self._waiting[:most], []
                 await self._commit(batch)
         finally:
             self._free_lanes += 1
@@ -304,10 +308,11 @@ def _asyncpg_url(url: URL) -> URL:
     return url.set(drivername="postgresql+asyncpg")
 
 
-def open_database(url: str | URL, *, serving: bool = False) -> Database:
+def open_database(url: str | URL, *, serving: bool = False, largest_batch: int = LARGEST_BATCH) -> Database:
     """The database that a `DATABASE_URL` names: `sqlite:///path` or `postgresql://user@host/name`.
 
-    For PostgreSQL it must be called inside the running event loop that will use it.
+    For PostgreSQL it must be called inside the running event loop that will use it. `largest_batch` is how many
+    units may share one commit; 1 is for measuring what the sharing is worth.
 
     Raises:
         DatabaseBusy: the SQLite file is held by another process.
@@ -316,8 +321,8 @@ def open_database(url: str | URL, *, serving: bool = False) -> Database:
     parsed = make_url(url)
     match parsed.get_backend_name():
         case "sqlite":
-            return SqliteDatabase(parsed, serving=serving)
+            return SqliteDatabase(parsed, serving=serving, largest_batch=largest_batch)
         case "postgresql":
-            return PostgresDatabase(parsed)
+            return PostgresDatabase(parsed, largest_batch=largest_batch)
         case other:
             raise ValueError(f"{other} is not a database that Pasito knows: use sqlite:/// or postgresql://")

@@ -27,6 +27,13 @@ Refuse = Callable[[int, Scope, Receive, Send], Awaitable[None]]
 
 # A page that has scripts and styles states its own policy; all else may do nothing at all.
 CLOSED_POLICY = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+# ASGI has header names in lower case.
+WHERE_MISSING = (
+    (b"content-security-policy", CLOSED_POLICY),
+    (b"referrer-policy", b"strict-origin-when-cross-origin"),
+    (b"cache-control", b"no-store"),
+)
+PORT = re.compile(r":\d+$")
 
 
 class Shell:
@@ -75,6 +82,7 @@ class Shell:
         head = scope["method"] == "HEAD"
         if head:
             scope["method"] = "GET"
+            scope["is_head"] = True  # type: ignore[typeddict-unknown-key]
         status = 500
 
         async def sending(message: Message) -> None:
@@ -106,9 +114,7 @@ class Shell:
 
     def _fault(self, scope: HTTPScope, headers: dict[bytes, bytes]) -> int | None:
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        if re.sub(r":\d+$", "", host) not in self._hosts and not scope["path"].startswith(
-            ("/health/", "/metrics")
-        ):
+        if PORT.sub("", host) not in self._hosts and not scope["path"].startswith(("/health/", "/metrics")):
             return 421
         if scope["method"] in SAFE_METHODS or MACHINES.match(scope["path"]):
             return None
@@ -148,15 +154,13 @@ class Shell:
         return any(parsed in network for network in self._proxies)
 
     def _with_headers(self, headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
-        complete = [*headers, *self._always, (b"x-request-id", request_id.encode())]
-        names = {name.lower() for name, _ in headers}
-        if b"content-security-policy" not in names:
-            complete.append((b"content-security-policy", CLOSED_POLICY))
-        if b"referrer-policy" not in names:
-            complete.append((b"referrer-policy", b"strict-origin-when-cross-origin"))
-        if b"cache-control" not in names:
-            complete.append((b"cache-control", b"no-store"))
-        return complete
+        names = {name for name, _ in headers}
+        return [
+            *headers,
+            *self._always,
+            *(header for header in WHERE_MISSING if header[0] not in names),
+            (b"x-request-id", request_id.encode()),
+        ]
 
 
 def _route_of(scope: HTTPScope) -> str:

@@ -68,16 +68,11 @@ async def _picture(request: AnyRequest, slug: str, kind: str) -> Response[bytes]
 
 async def record_arrival(visitor: Visitor) -> None:
     """Keep the touch of an arrival that names a campaign or a referrer; a plain one costs no row."""
-    if visitor.is_looking_ahead or visitor.is_partial:
+    referrer = visitor.header(b"referer")
+    if not (visitor.query or referrer) or visitor.is_partial or visitor.is_looking_ahead:
         return
     request = visitor.request
-    query = request.query_params.dict() if request.scope["query_string"] else {}
-    arrival = read_arrival(
-        {name: values[-1] if isinstance(values, list) else values for name, values in query.items()},
-        request.headers.get("referer"),
-        request.url.hostname or "",
-        request.scope["path"],
-    )
+    arrival = read_arrival(visitor.query, referrer, request.url.hostname or "", request.scope["path"])
     if arrival.is_worth_keeping:
         token = await visitor.site.database.write(arrive, visitor.program.id, visitor.visit_token, arrival)
         visitor.keep_visit(token)

@@ -3,6 +3,8 @@
 import base64
 import hmac
 import os
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -15,6 +17,7 @@ from web.foundation.languages import choose
 from web.foundation.limits import network_of
 from web.loyalty.card_request import Asked
 from web.loyalty.program import Program
+from web.pages.kept import KeptPage
 from web.pages.site import Frame, Site, language_name, site_of
 
 LONGEST_FORM = 64 * 1024
@@ -49,24 +52,39 @@ class Visitor:
             raise NoSuchProgram(slug)
         self.program: Program = program
         self._cookies: list[Cookie] = []
+        # The request's own look-ups cost more than all else that a kept page needs.
+        self._headers: dict[bytes, bytes] = dict(request.scope["headers"])
         self.language = self._choose_language()
 
     # Who is there
 
-    @property
+    def header(self, name: bytes) -> str:
+        """A header's value by its name in lower case; "" where the request has none."""
+        return self._headers.get(name, b"").decode("latin-1")
+
+    @cached_property
     def device(self) -> Device:
-        headers = self.request.headers
         return detect(
-            headers.get("user-agent", ""),
-            platform_hint=headers.get("sec-ch-ua-platform", ""),
-            mobile_hint=headers.get("sec-ch-ua-mobile", ""),
-            requested_with=headers.get("x-requested-with", ""),
+            self.header(b"user-agent"),
+            platform_hint=self.header(b"sec-ch-ua-platform"),
+            mobile_hint=self.header(b"sec-ch-ua-mobile"),
+            requested_with=self.header(b"x-requested-with"),
         )
+
+    @cached_property
+    def query(self) -> Mapping[str, str]:
+        """The address's parameters; of one that is given twice, the last."""
+        request = self.request
+        return dict(request.query_params.items()) if request.scope["query_string"] else {}
+
+    @cached_property
+    def cookies_sent(self) -> Mapping[str, str]:
+        return self.request.cookies if b"cookie" in self._headers else {}
 
     @property
     def asked(self) -> Asked:
         """Which browser and device asks, in words; slow for a new one, so only where a mail will say it."""
-        browser, device = describe(self.request.headers.get("user-agent", ""))
+        browser, device = describe(self.header(b"user-agent"))
         return Asked(browser=browser, device=device)
 
     @property
@@ -76,19 +94,19 @@ class Visitor:
 
     @property
     def visit_token(self) -> str | None:
-        return self.request.cookies.get(self._visit_cookie)
+        return self.cookies_sent.get(self._visit_cookie)
 
     @property
     def link_code(self) -> str | None:
         """The code of the link by which this browser arrived lately."""
-        return self.request.cookies.get(self._link_cookie)
+        return self.cookies_sent.get(self._link_cookie)
 
     @property
     def is_looking_ahead(self) -> bool:
         """Whether a browser or robot fetches the page for nobody: then nothing is recorded."""
-        headers = self.request.headers
-        purpose = headers.get("sec-purpose") or headers.get("purpose") or headers.get("x-moz") or ""
-        return bool(purpose) or self.request.scope.get("method") == "HEAD" or self.device.robot
+        purposes = (b"sec-purpose", b"purpose", b"x-moz")
+        is_head = bool(self.request.scope.get("is_head"))
+        return is_head or any(self._headers.get(name) for name in purposes) or self.device.robot
 
     # What was sent
 
@@ -140,31 +158,21 @@ class Visitor:
 
     def kept_page(self, template: str, key: tuple[Any, ...] = (), **context: Any) -> Response[bytes]:
         """A page that is the same for everybody: rendered and compressed once for each version and language."""
-        frame = self.site.frame(self.program, self.language)
         program = self.program
-        coding = negotiate(self.request.headers.get("accept-encoding", ""))
-        partial = self.is_partial
-        kept_key = (program.id, program.version, self.language, template, partial, *key)
+        kept_key = (program.id, program.version, self.language, template, self.is_partial, *key)
         kept = self.site.whole_pages.get(kept_key)
         if kept is None:
+            frame = self.site.frame(program, self.language)
             html = self.site.renderer.render(
                 template,
                 self.language,
                 **self._context(frame, form_token=""),
                 **{"noindex": False, **context},
-            ).encode()
-            kept = {"": html, "br": compress(html, "br", 9), "gzip": compress(html, "gzip", 9)}
+            )
             if len(self.site.whole_pages) > 5000:
                 self.site.whole_pages.clear()
-            self.site.whole_pages[kept_key] = kept
-        headers = {
-            "cache-control": "no-cache",
-            "vary": "accept-encoding, accept-language, cookie, hx-request",
-            "content-security-policy": frame.policy,
-        }
-        if coding:
-            headers["content-encoding"] = coding
-        return Response(kept[coding], headers=headers, media_type="text/html", cookies=self._cookies)
+            kept = self.site.whole_pages[kept_key] = KeptPage(html.encode(), frame.policy)
+        return kept.answer(negotiate(self.header(b"accept-encoding")), self._cookies)
 
     def redirect(self, path: str) -> Response[bytes]:
         """On to another address of this programme, by GET."""
@@ -202,8 +210,9 @@ class Visitor:
 
     @property
     def is_partial(self) -> bool:
-        return self.request.headers.get("hx-request") == "true" and (
-            self.request.headers.get("hx-history-restore-request") != "true"
+        headers = self._headers
+        return headers.get(b"hx-request") == b"true" and (
+            headers.get(b"hx-history-restore-request") != b"true"
         )
 
     @property
@@ -222,7 +231,7 @@ class Visitor:
         }
 
     def _answer(self, body: bytes, status: int, frame: Frame, headers: dict[str, str]) -> Response[bytes]:
-        coding = negotiate(self.request.headers.get("accept-encoding", ""))
+        coding = negotiate(self.header(b"accept-encoding"))
         if coding and len(body) > 600:
             body = compress(body, coding)
             headers["content-encoding"] = coding
@@ -240,7 +249,7 @@ class Visitor:
 
     def _languages(self) -> list[dict[str, Any]]:
         path = self.request.scope["path"]
-        kept = [(name, value) for name, value in self.request.query_params.multi_items() if name == "size"]
+        kept = [("size", self.query["size"])] if "size" in self.query else []
         return [
             {
                 "code": code,
@@ -255,11 +264,11 @@ class Visitor:
         offered = self.program.settings.languages
         if len(offered) == 1:
             return offered[0]
-        asked = self.request.query_params.get("lang", "")
+        asked = self.query.get("lang", "")
         chosen = choose(
             offered,
-            link=asked or self.request.cookies.get("lang", ""),
-            browser=self.request.headers.get("accept-language", ""),
+            link=asked or self.cookies_sent.get("lang", ""),
+            browser=self.header(b"accept-language"),
         )
         if asked and chosen == asked:
             self._set_cookie("lang", chosen, LANGUAGE_SECONDS, path=f"/{self.program.slug}")
@@ -295,9 +304,8 @@ class Visitor:
 
     def _check_origin(self, values: dict[str, list[str]]) -> None:
         """The second check behind the shell's: a client that names no origin must show the form's token."""
-        headers = self.request.headers
         token = self.visit_token
-        if "sec-fetch-site" in headers or "origin" in headers or not token:
+        if b"sec-fetch-site" in self._headers or b"origin" in self._headers or not token:
             return
         try:
             raw = base64.urlsafe_b64decode(values.get("form_token", [""])[0])

@@ -30,7 +30,7 @@ PLATFORMS: dict[str, Platform] = {"ios": "apple", "android": "google"}
 
 def asked_platform(visitor: Visitor) -> Platform | None:
     """The wallet that the address names: `?platform=ios` or `android` wins over any detection."""
-    return PLATFORMS.get(visitor.request.query_params.get("platform", "").lower())
+    return PLATFORMS.get(visitor.query.get("platform", "").lower())
 
 
 def wallet_platform(visitor: Visitor) -> Platform | None:
