@@ -22,6 +22,7 @@ from web.foundation.rendering import Renderer
 from web.foundation.sealing import Sealer
 from web.foundation.shell import Shell
 from web.loyalty.programs import Programs
+from web.loyalty.wallet_pass import GOOGLE_CARD
 from web.messages.deliveries import Messenger, follow_up
 from web.messages.mail import SmtpSender, SmtpServer
 from web.messages.mailbox import MailboxSender
@@ -32,7 +33,10 @@ from web.migrations import head_revision
 from web.pages import PAGES, dev_mailbox, errors
 from web.pages.site import Site
 from web.settings import Settings, load_settings
-from web.wallets import open_apple, open_google
+from web.wallet.google.client import GoogleClient
+from web.wallet.google.deliveries import GoogleCards
+from web.wallet.google.development import is_development
+from web.wallets import google_account, open_apple, open_google
 from web.worker import Worker
 
 log = structlog.get_logger("app")
@@ -107,7 +111,7 @@ async def _life(
     app.state.site = site
     async with httpx.AsyncClient() as client:
         mail, sms = senders(settings, database, client)
-        worker = make_worker(site, mail, sms)
+        worker = make_worker(site, mail, sms, client)
         tasks = [asyncio.create_task(keep_current(programs))]
         if settings.worker:
             tasks.append(asyncio.create_task(worker.run()))
@@ -152,7 +156,7 @@ def make_site(
     )
 
 
-def make_worker(site: Site, mail: Sender, sms: Sender) -> Worker:
+def make_worker(site: Site, mail: Sender, sms: Sender, client: httpx.AsyncClient) -> Worker:
     """The worker of a process, with every vendor's and every channel's part in it."""
     messenger = Messenger(
         database=site.database,
@@ -169,9 +173,30 @@ def make_worker(site: Site, mail: Sender, sms: Sender) -> Worker:
         database=site.database,
         programs=site.programs,
         metrics=site.metrics,
-        handlers=messenger.handlers(),
+        handlers={**messenger.handlers(), GOOGLE_CARD: google_cards(site, client).store},
         follow_ups=[follow_up],
         work_to_do=site.work_to_do,
+    )
+
+
+def google_cards(site: Site, client: httpx.AsyncClient) -> GoogleCards:
+    """What tells Google of cards; a development account is unknown there, and so tells nothing."""
+    settings = site.settings
+    account = google_account(settings)
+    real = account is not None and not is_development(account)
+    return GoogleCards(
+        database=site.database,
+        programs=site.programs,
+        wallet=site.google,
+        client=(
+            GoogleClient(
+                client, account, api_url=settings.google_api_url, token_url=settings.google_token_url
+            )
+            if account is not None and real
+            else None
+        ),
+        base_url=settings.base_url,
+        translate=site.renderer.text,
     )
 
 

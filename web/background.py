@@ -20,7 +20,7 @@ async def run_worker(settings: Settings) -> None:
     site = make_site(settings, database, load_renderer(assets, development=False), assets)
     async with httpx.AsyncClient() as client:
         mail, sms = senders(settings, database, client)
-        worker = make_worker(site, mail, sms)
+        worker = make_worker(site, mail, sms, client)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, worker.stop)

@@ -76,7 +76,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     google_issuer: str = "3388000000000000000"
     google_credentials: Path | None = None
-    google_save_url: str = "https://pay.google.com/gp/v/save/"
     google_api_url: str = "https://walletobjects.googleapis.com/walletobjects/v1"
     google_token_url: str = "https://oauth2.googleapis.com/token"
 

@@ -9,6 +9,15 @@ const wake = () => {
   // An iPad says that it is a Mac; only its touch points tell.
   if (/Macintosh/.test(navigator.userAgent) && navigator.maxTouchPoints > 1)
     find("[data-maybe-ipad]")?.setAttribute("data-ipad", "");
+  keep().catch(() => {});
+};
+
+// The card stays on this device, for when there is no network; the server clears it with the visit.
+const keep = async () => {
+  const { keep: base, logo } = find("[data-keep]")?.dataset ?? {};
+  if (!base || !navigator.serviceWorker) return;
+  await navigator.serviceWorker.register(`${base}/sw.js`);
+  (await caches.open("card")).addAll([location.pathname, logo].filter(Boolean));
 };
 
 const arrive = () => {

@@ -118,6 +118,15 @@ def keep_draft(
     known = find_visit(conn, program_id, token)
     if known is None or token is None:
         return begin_visit(conn, program_id, {step: values})[1]
+    if known.customer_id is not None:
+        # This visit has made its customer. Whoever begins again here is the next one, come the same way.
+        visit_id, token = begin_visit(conn, program_id, {step: values})
+        conn.execute(
+            update(visit)
+            .where(visit.c.program_id == program_id, visit.c.id == visit_id)
+            .values(first_touch_id=known.first_touch_id, last_touch_id=known.last_touch_id)
+        )
+        return token
     conn.execute(
         update(visit)
         .where(visit.c.program_id == program_id, visit.c.id == known.id)

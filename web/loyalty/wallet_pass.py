@@ -4,14 +4,18 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
-from sqlalchemy import CheckConstraint, Column, Index, String, Table, select
+from sqlalchemy import CheckConstraint, Column, Index, String, Table, select, update
 from sqlalchemy.engine import Connection
 
+from web.foundation.delivery import enqueue
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, new_id, utc_now
 from web.foundation.sealing import random_token
 
 Platform = Literal["apple", "google"]
 Kind = Literal["loyalty", "coupon", "gift_card", "membership"]
+
+# The delivery by which Google learns of a card.
+GOOGLE_CARD = "google_card"
 
 wallet_pass = Table(
     "wallet_pass",
@@ -26,6 +30,8 @@ wallet_pass = Table(
     Column("status", String(12), nullable=False),
     Column("touch_id", Id),
     Column("created_at", Moment, nullable=False),
+    # When the wallet's vendor was told of it; only Google is.
+    Column("stored_at", Moment),
     Column("installed_at", Moment),
     Column("voided_at", Moment),
     CheckConstraint("platform in ('apple', 'google')", name="platform_is_known"),
@@ -55,6 +61,7 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     status: str
     created_at: datetime
+    stored_at: datetime | None
 
 
 _COLUMNS = tuple(wallet_pass.c[name] for name in Pass.__struct_fields__)
@@ -64,8 +71,9 @@ def issue_pass(
     conn: Connection, program_id: str, customer_id: str, platform: Platform, touch_id: str | None = None
 ) -> None:
     """Issue the loyalty card for a wallet, once: where the customer has a living one nothing changes."""
-    conn.execute(
-        insert_or_skip(conn, wallet_pass).values(
+    pass_id = conn.scalar(
+        insert_or_skip(conn, wallet_pass)
+        .values(
             program_id=program_id,
             id=new_id(),
             customer_id=customer_id,
@@ -76,7 +84,11 @@ def issue_pass(
             touch_id=touch_id,
             created_at=utc_now(),
         )
+        .returning(wallet_pass.c.id)
     )
+    if pass_id is not None and platform == "google":
+        payload = {"customer_id": customer_id}
+        enqueue(conn, program_id, GOOGLE_CARD, f"{GOOGLE_CARD}:{pass_id}", payload)
 
 
 def find_pass(conn: Connection, program_id: str, customer_id: str, platform: Platform) -> Pass | None:
@@ -91,6 +103,15 @@ def find_pass(conn: Connection, program_id: str, customer_id: str, platform: Pla
         )
     ).one_or_none()
     return None if row is None else Pass(**row._mapping)
+
+
+def mark_stored(conn: Connection, program_id: str, pass_id: str) -> None:
+    """Remember that the vendor holds the pass, so that a link need only name it."""
+    conn.execute(
+        update(wallet_pass)
+        .where(wallet_pass.c.program_id == program_id, wallet_pass.c.id == pass_id)
+        .values(stored_at=utc_now())
+    )
 
 
 def pass_for(

@@ -7,12 +7,17 @@ from web.pages import (
     health,
     privacy,
     register,
+    root,
     signage,
     verify,
     wallet_pass,
 )
 
 PAGES = (
+    root.show,
+    root.favicon,
+    root.robots,
+    root.service_worker,
     front_door.show,
     front_door.from_sign,
     front_door.logo,

@@ -14,7 +14,7 @@ from web.foundation.languages import N_, choose
 from web.foundation.limits import TooMany
 from web.loyalty.program import Program
 from web.pages.site import Site, site_of
-from web.pages.visitor import BadForm, Forged, NoSuchProgram
+from web.pages.visitor import BadForm, Forged, NoSuchProgram, NotYet
 
 log = structlog.get_logger("errors")
 
@@ -50,7 +50,7 @@ def status_of(error: Exception) -> int:
             return 403
         case TooMany():
             return 429
-        case DatabaseUnreachable():
+        case DatabaseUnreachable() | NotYet():
             return 503
         case HTTPException():
             return error.status_code

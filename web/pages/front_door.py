@@ -10,6 +10,7 @@ from web.loyalty.touch import read_arrival
 from web.loyalty.visit import arrive
 from web.pages.site import site_of
 from web.pages.visitor import AnyRequest, NoSuchProgram, Visitor
+from web.wallet.mark import draw_mark
 
 
 @get("/{slug:str}", name="front_door")
@@ -58,6 +59,9 @@ async def mark(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
 async def _picture(request: AnyRequest, slug: str, kind: str) -> Response[bytes]:
     visitor = Visitor(request, slug)
     content = await visitor.site.database.read(image_of, visitor.program.id, kind)
+    if content is None and kind == "logo":
+        # Google refuses a programme without a logo, so that one is drawn.
+        content = draw_mark(visitor.program.settings.name, visitor.program.settings.brand.colour)
     if content is None:
         raise NoSuchProgram(slug)
     # Its address changes with the picture.

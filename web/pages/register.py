@@ -175,7 +175,10 @@ async def start_over(request: AnyRequest, slug: FromPath[str]) -> Response[bytes
     if visitor.visit_token:
         await visitor.site.database.write(forget_visit, visitor.program.id, visitor.visit_token)
         visitor.end_visit()
-    return visitor.redirect("/register")
+    answer = visitor.redirect("/register")
+    # The card that was kept for times without network goes too.
+    answer.headers["clear-site-data"] = '"cache", "storage"'
+    return answer
 
 
 def sent_view(visitor: Visitor, typed: str) -> dict[str, Any]:

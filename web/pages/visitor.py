@@ -41,6 +41,10 @@ class Forged(Exception):
     """A form without proof that it came from our own page."""
 
 
+class NotYet(Exception):
+    """Something outside has to happen first; in a moment it will have."""
+
+
 class Visitor:
     """Reads a request once and answers it in the programme's brand and the visitor's language."""
 

@@ -10,9 +10,10 @@ from web.loyalty.program import Program
 from web.loyalty.standing import Standing, standing_of
 from web.loyalty.visit import find_visit
 from web.loyalty.wallet_pass import Pass, Platform, pass_for
-from web.pages.visitor import AnyRequest, Visitor
+from web.pages.visitor import AnyRequest, NotYet, Visitor
 from web.wallet.apple.wallet import MEDIA_TYPE
 from web.wallet.card import Design
+from web.wallet.google.save_link import LinkTooLongError
 from web.wallet.issue import card_of, design_of
 
 
@@ -47,7 +48,12 @@ async def hand_over(
     if platform == "google":
         if site.google is None:
             return visitor.redirect("/card")
-        return visitor.redirect_out(site.google.save_url(design, card))
+        try:
+            return visitor.redirect_out(site.google.save_url(design, card, stored=held.stored_at is not None))
+        except LinkTooLongError as error:
+            # Very long names: the card has to be stored at Google first, and is on its way there.
+            site.work_to_do.set()
+            raise NotYet from error
     if site.apple is None:
         return visitor.redirect("/card")
     # The first pass of a design draws its pictures, which takes a while and must not hold up the others.

@@ -42,7 +42,7 @@ def design_of(conn: Connection, program: Program, base_url: str, translate: Tran
         icon=image_of(conn, program.id, "icon"),
         strip=image_of(conn, program.id, "strip"),
         hero=image_of(conn, program.id, "hero"),
-        logo_url=f"{base_url}/{program.slug}/logo.png?v={program.images['logo'][:12]}" if logo else None,
+        logo_url=f"{base_url}/{program.slug}/logo.png?v={program.images.get('logo', 'none')[:12]}",
         logo_text=settings.name,
     )
 

@@ -287,6 +287,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=12), nullable=False),
         sa.Column("touch_id", Id(), nullable=True),
         sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("stored_at", Moment(), nullable=True),
         sa.Column("installed_at", Moment(), nullable=True),
         sa.Column("voided_at", Moment(), nullable=True),
         sa.CheckConstraint(
