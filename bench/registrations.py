@@ -44,9 +44,7 @@ def on_sqlite(rounds: int) -> list[Bar]:
         alone = stack.enter_context(served(here, urls[1], batch=1, PASITO_TRUSTED_PROXIES="127.0.0.0/8"))
         both = [(_load(grouped, posts[0]), _load(alone, posts[1])) for _ in range(rounds + 1)][1:]
     return [
-        at_least(
-            "registration on SQLite, against a commit for each request", _ratio(both), SQLITE_BAR
-        ),
+        at_least("registration on SQLite, against a commit for each request", _ratio(both), SQLITE_BAR),
         shown("registrations on SQLite", median(ours.rate for ours, _ in both), "/s"),
         shown("  the slowest in a hundred", median(ours.percentile(0.99) for ours, _ in both) * 1000, "ms"),
     ]

@@ -31,6 +31,7 @@ from web.messages.sending import NoSender, Sender
 from web.messages.sms import HttpSmsSender, SmsProvider
 from web.migrations import head_revision
 from web.pages import PAGES, dev_mailbox, errors
+from web.pages.forms import LONGEST_FORM
 from web.pages.site import Site
 from web.settings import Settings, load_settings
 from web.wallet.google.client import GoogleClient
@@ -42,7 +43,6 @@ from web.worker import Worker
 log = structlog.get_logger("app")
 
 ROOT = Path(__file__).parent.parent
-LARGEST_BODY = 64 * 1024
 PROGRAM_POLL_SECONDS = 2.0
 
 
@@ -71,7 +71,7 @@ def create_app(
         exception_handlers={Exception: errors.answer_error},
         lifespan=[lambda app: _life(app, settings, connect, metrics, assets)],
         openapi_config=None,
-        request_max_body_size=LARGEST_BODY,
+        request_max_body_size=LONGEST_FORM,
         logging_config=None,
     )
 
@@ -125,8 +125,8 @@ async def _life(
         finally:
             worker.stop()
             tasks[0].cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks)
+            # The worker's round under way ends before what it works with is closed.
+            await asyncio.gather(*tasks, return_exceptions=True)
             await mail.close()
             await sms.close()
             await database.close()
@@ -248,5 +248,9 @@ async def keep_current(programs: Programs) -> None:
     """Take over what other processes and commands change, within seconds."""
     while True:
         await asyncio.sleep(PROGRAM_POLL_SECONDS)
-        with contextlib.suppress(DatabaseUnreachable):
+        try:
             await programs.refresh()
+        except DatabaseUnreachable:
+            pass
+        except Exception as error:  # one programme that cannot be read must not stop all later changes
+            log.error("programmes not renewed", kind=type(error).__name__)

@@ -23,6 +23,9 @@ SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 # Calls by machines, which bring keys or signatures of their own and no cookies.
 MACHINES = re.compile(r"/(?:v1|passkit|webhooks|flow)/")
 
+# The scope's mark of a HEAD request, which the pages see as a GET.
+HEAD = "is_head"
+
 Refuse = Callable[[int, Scope, Receive, Send], Awaitable[None]]
 
 # A page that has scripts and styles states its own policy; all else may do nothing at all.
@@ -56,7 +59,7 @@ class Shell:
         self._refuse = refuse
         self._metrics = metrics
         self._hosts = hosts
-        self._origins = frozenset((origin,))
+        self._origin = origin
         self._proxies = tuple(ipaddress.ip_network(network) for network in trusted_proxies)
         self._always = [
             (b"x-content-type-options", b"nosniff"),
@@ -82,7 +85,7 @@ class Shell:
         head = scope["method"] == "HEAD"
         if head:
             scope["method"] = "GET"
-            scope["is_head"] = True  # type: ignore[typeddict-unknown-key]
+            scope[HEAD] = True  # type: ignore[literal-required]
         status = 500
 
         async def sending(message: Message) -> None:
@@ -114,26 +117,26 @@ class Shell:
 
     def _fault(self, scope: HTTPScope, headers: dict[bytes, bytes]) -> int | None:
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        if PORT.sub("", host) not in self._hosts and not scope["path"].startswith(("/health/", "/metrics")):
+        # Those who watch over the process ask by its address.
+        watched = scope["path"].startswith("/health/") or scope["path"] == "/metrics"
+        if PORT.sub("", host) not in self._hosts and not watched:
             return 421
         if scope["method"] in SAFE_METHODS or MACHINES.match(scope["path"]):
             return None
         return None if self._is_from_us(headers, host) else 403
 
     def _is_from_us(self, headers: dict[bytes, bytes], host: str) -> bool:
-        """Whether a form was sent from our own page: by Fetch Metadata, else by Origin.
+        """Whether a form may come from our own page: by Fetch Metadata, else by Origin.
 
-        A client that sends neither is an old browser or a program. Without our cookies there is nothing of
-        anybody's that it could act upon; with them, the page behind asks for the form's token.
+        Where neither says it the page behind decides, by the form's token: an old browser or a program sends
+        neither, and a page that keeps its referrer to itself makes browsers write `Origin: null`, which over plain
+        HTTP (a phone in the office) comes without Fetch Metadata (Fetch standard, "append a request Origin header").
         """
         site = headers.get(b"sec-fetch-site")
         if site is not None:
             return site in (b"same-origin", b"none")
-        origin = headers.get(b"origin")
-        if origin is not None:
-            given = origin.decode("latin-1").lower()
-            return given in self._origins or given.partition("://")[2] == host
-        return True
+        origin = headers.get(b"origin", b"null").decode("latin-1").lower()
+        return origin in ("null", self._origin, f"{self._origin.partition(':')[0]}://{host}")
 
     def _believe_proxy(self, scope: HTTPScope, headers: dict[bytes, bytes]) -> None:
         """Take the client's address from X-Forwarded-For, walking back over our own proxies only."""

@@ -155,8 +155,8 @@ def use_link(conn: Connection, program_id: str, jti: str, purpose: Purpose) -> s
     return customer_id
 
 
-def may_send_link(conn: Connection, program_id: str, customer_id: str, purpose: Purpose = "download") -> bool:
-    """Whether one more link may go to this customer now: three an hour, ten a day, whoever asked for them."""
+def may_send_link(conn: Connection, program_id: str, customer_id: str) -> bool:
+    """Whether one more link may go to this customer now: three an hour, ten a day, of whatever purpose and cause."""
     now = utc_now()
     recent = (
         select(func.count())
@@ -164,7 +164,6 @@ def may_send_link(conn: Connection, program_id: str, customer_id: str, purpose: 
         .where(
             one_time_link.c.program_id == program_id,
             one_time_link.c.customer_id == customer_id,
-            one_time_link.c.purpose == purpose,
             one_time_link.c.created_by == "message",
         )
     )

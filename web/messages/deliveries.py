@@ -19,7 +19,7 @@ from web.foundation.tokens import for_url
 from web.loyalty import card_request
 from web.loyalty.customer import Contact, address_hash, find_contact
 from web.loyalty.event import CUSTOMER_CREATED, VERIFICATION_REQUESTED, WALLET_PASS_REQUESTED, Event
-from web.loyalty.link import Purpose, make_link, may_send_link
+from web.loyalty.link import Purpose, find_link, make_link, may_send_link
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
 from web.messages import sending, texts
@@ -140,9 +140,7 @@ class Messenger:
     ) -> tuple[str, str]:
         """The code and the token of the link that this delivery sends: the same at each of its tries."""
         code = self.sealer.code(delivery.id, "link")
-        token = await self.database.write(
-            _make_link, program, contact.id, purpose, code, hashed, delivery.tries == 1
-        )
+        token = await self.database.write(_make_link, program, contact.id, purpose, code, hashed)
         return code, token
 
     def _program(self, delivery: Delivery) -> Program:
@@ -197,12 +195,14 @@ def _make_link(
     purpose: Purpose,
     code: str,
     hashed: str | None,
-    is_first_try: bool,
 ) -> str:
     """Make the link unless its owner was sent enough of them lately (security.md 14).
 
+    One that is there already is this delivery's own, from an earlier try, and was counted then.
+
     Raises: Drop.
     """
-    if is_first_try and not may_send_link(conn, program.id, customer_id, purpose):
+    is_new = find_link(conn, program.id, code, purpose) is None
+    if is_new and not may_send_link(conn, program.id, customer_id):
         raise Drop("this address was sent enough links for now")
     return make_link(conn, program, customer_id, purpose, jti=code, created_by="message", address_hash=hashed)

@@ -11,7 +11,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from web.foundation.address import Email, Phone, mask_email, mask_phone
-from web.foundation.limits import REGISTRATION, REGISTRATION_BURST
+from web.foundation.limits import REGISTRATION, REGISTRATION_BURST, TooMany
 from web.loyalty.card_request import register_or_request
 from web.loyalty.customer import Registered, Registration, find_contact
 from web.loyalty.link import MOST_LINK_MESSAGES_AN_HOUR
@@ -31,15 +31,15 @@ AGAIN_AFTER_MINUTES = 60 // MOST_LINK_MESSAGES_AN_HOUR
 @get("/{slug:str}/register", name="register")
 async def show_contact(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     visitor = Visitor(request, slug)
-    await record_arrival(visitor)
+    await record_arrival(visitor, "/register")
     asks = visitor.program.settings.asks
     visit = await _visit(visitor)
     if visit is not None and visit.granted_customer():
         return visitor.redirect("/register/card")
-    if visit is None:
+    if not visitor.visit_token:
         form = blank_contact(visitor, "/register", asks)
         return visitor.kept_page("register/contact.html", form=msgspec.structs.asdict(form))
-    typed = visit.draft.get(CONTACT, {}).get("typed", "")
+    typed = visit.draft.get(CONTACT, {}).get("typed", "") if visit else ""
     form = blank_contact(visitor, "/register", asks, typed)
     return visitor.page("register/contact.html", form=msgspec.structs.asdict(form), noindex=False)
 
@@ -98,7 +98,7 @@ async def complete(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     try:
         await visitor.site.limit(REGISTRATION_BURST, visitor.program.id, visitor.network)
         await visitor.site.limit(REGISTRATION, visitor.program.id, visitor.network)
-    except Exception:
+    except TooMany:
         await _keep_about(visitor, typed)
         raise
     address = visit.draft[CONTACT]
@@ -182,10 +182,13 @@ async def start_over(request: AnyRequest, slug: FromPath[str]) -> Response[bytes
 
 
 def sent_view(visitor: Visitor, typed: str) -> dict[str, Any]:
-    """Where to look, in terms of what this person typed themselves; alike for known and unknown."""
+    """Where to look, in terms of what this person typed themselves; alike for known and unknown.
+
+    Empty where nothing was typed: the address of a link's owner is not shown.
+    """
     return {
         "masked": typed,
-        "channel": "mail" if "@" in typed else "sms",
+        "channel": "sms" if typed and "@" not in typed else "mail",
         "again_after_minutes": AGAIN_AFTER_MINUTES,
         "request_url": f"/{visitor.program.slug}/card",
     }
