@@ -190,7 +190,10 @@ def claim(conn: Connection, most: int) -> list[Delivery]:
 
 
 def finish(conn: Connection, taken: Delivery, error: Exception | None) -> str:
-    """Write down how a delivery ended; returns its new state."""
+    """Write down how a delivery ended; returns its new state.
+
+    Who was slower than the lease may still report success, but no failure: it is another worker's turn by then.
+    """
     now = utc_now()
     match error:
         case None:
@@ -211,6 +214,7 @@ def finish(conn: Connection, taken: Delivery, error: Exception | None) -> str:
             delivery.c.program_id == taken.program_id,
             delivery.c.id == taken.id,
             delivery.c.state == WAITING,
+            *(() if error is None else (delivery.c.tries == taken.tries,)),
         )
         .values(
             state=state,

@@ -146,9 +146,19 @@ def register(conn: Connection, new: Registration) -> Registered | AlreadyKnown:
 def find_by_address(
     conn: Connection, program_id: str, email: Email | None, phone: Phone | None
 ) -> str | None:
-    """The customer who owns an address."""
-    rule = customer.c.email_key == email.key if email else customer.c.phone == (phone.e164 if phone else None)
-    return conn.scalar(select(customer.c.id).where(customer.c.program_id == program_id, rule))
+    """The customer who owns an address; where two are given, the e-mail address counts before the phone."""
+    for rule in (
+        customer.c.email_key == email.key if email else None,
+        customer.c.phone == phone.e164 if phone else None,
+    ):
+        if rule is None:
+            continue
+        found: str | None = conn.scalar(
+            select(customer.c.id).where(customer.c.program_id == program_id, rule)
+        )
+        if found is not None:
+            return found
+    return None
 
 
 def find_contact(conn: Connection, program_id: str, customer_id: str) -> Contact | None:
@@ -186,6 +196,6 @@ def _met_before(conn: Connection, new: Registration) -> Registered | AlreadyKnow
         return Registered(same_visit)
     known = find_by_address(conn, new.program_id, new.email, new.phone)
     if known is None:
-        # Only the random card number is left to have collided: 60 bits, so once in a programme's lifetime at most.
+        # Only the random card number is left to have collided: 55 bits, so once in a programme's lifetime at most.
         return register(conn, new)
     return AlreadyKnown(known)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Index, Integer, String, Table, insert, select, update
+from sqlalchemy import Column, Index, Integer, String, Table, exists, insert, select, update
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import Id, Json, Moment, metadata, new_id, utc_now
@@ -30,6 +30,14 @@ event = Table(
 Index("ix_event_customer", event.c.program_id, event.c.customer_id, event.c.id)
 Index(
     "ix_event_waiting",
+    event.c.id,
+    sqlite_where=event.c.dispatched_at.is_(None),
+    postgresql_where=event.c.dispatched_at.is_(None),
+)
+Index(
+    "ix_event_waiting_customer",
+    event.c.program_id,
+    event.c.customer_id,
     event.c.id,
     sqlite_where=event.c.dispatched_at.is_(None),
     postgresql_where=event.c.dispatched_at.is_(None),
@@ -67,13 +75,25 @@ def record(
 
 
 def take_waiting(conn: Connection, most: int) -> list[Event]:
-    """Events nobody has been told of yet, oldest first. Marks them: what follows must be in this transaction."""
+    """Events nobody has been told of yet, oldest first. Marks them: what follows must be in this transaction.
+
+    Of each customer one at a time: a second worker, which skips what the first has locked, must not overtake it.
+    """
+    earlier = event.alias("earlier")
     oldest = (
         select(event.c.program_id, event.c.id)
-        .where(event.c.dispatched_at.is_(None))
+        .where(
+            event.c.dispatched_at.is_(None),
+            ~exists().where(
+                earlier.c.program_id == event.c.program_id,
+                earlier.c.customer_id == event.c.customer_id,
+                earlier.c.id < event.c.id,
+                earlier.c.dispatched_at.is_(None),
+            ),
+        )
         .order_by(event.c.id)
         .limit(most)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=event)
     )
     keys = [(row.program_id, row.id) for row in conn.execute(oldest)]
     if not keys:

@@ -4,10 +4,8 @@ from typing import Any
 
 from litestar import Request
 
-AnyRequest = Request[Any, Any, Any]
 
-
-def header(request: AnyRequest, name: bytes) -> str:
+def header(request: Request[Any, Any, Any], name: bytes) -> str:
     """A header's value by its name in lower case; "" where there is none."""
     for given, value in request.scope["headers"]:
         if given == name:
@@ -15,15 +13,15 @@ def header(request: AnyRequest, name: bytes) -> str:
     return ""
 
 
-def cookie(request: AnyRequest, name: str) -> str | None:
+def cookie(request: Request[Any, Any, Any], name: str) -> str | None:
     return request.cookies.get(name) if header(request, b"cookie") else None
 
 
-def query(request: AnyRequest) -> list[tuple[str, str]]:
+def query(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
     """The address's parameters in their order, those that are given twice as well."""
-    return request.query_params.multi_items() if request.scope["query_string"] else []
+    return list(request.query_params.multi_items()) if request.scope["query_string"] else []
 
 
-def parameter(request: AnyRequest, name: str) -> str:
+def parameter(request: Request[Any, Any, Any], name: str) -> str:
     """One of the address's parameters; "" where there is none, the first of several."""
     return next((value for given, value in query(request) if given == name), "")

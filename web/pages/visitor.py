@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
-from litestar import Response
+from litestar import Request, Response
 from litestar.datastructures import Cookie
 
 from web.foundation.compression import compress, negotiate
@@ -18,7 +18,7 @@ from web.loyalty.card_request import Asked
 from web.loyalty.program import Program
 from web.pages.forms import check_token, make_token, must_show_token, read_form
 from web.pages.kept import KeptPage
-from web.pages.sent import AnyRequest, cookie, header, parameter, query
+from web.pages.sent import cookie, header, parameter, query
 from web.pages.site import Frame, Site, language_name, site_of
 
 VISIT_SECONDS = 2 * 24 * 3600
@@ -32,6 +32,9 @@ PAGE_OF_FORM = {
     "download/again": "card",
     "verify/again": "verify",
 }
+
+
+AnyRequest = Request[Any, Any, Any]
 
 
 class NoSuchProgram(Exception):
