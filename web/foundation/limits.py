@@ -125,8 +125,10 @@ def network_of(address: str) -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return "unknown"
+    # A server that listens on both families sees IPv4 clients as ::ffff:192.0.2.7; they are not all one network.
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
     if parsed.version == 4:
-        return f"{address.rpartition('.')[0]}.0/24"
+        return f"{str(parsed).rpartition('.')[0]}.0/24"
     return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 

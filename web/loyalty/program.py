@@ -243,7 +243,7 @@ def load_program(conn: Connection, slug: str, sealer: Sealer) -> Program | None:
         return None
     keys = conn.execute(
         select(signing_key).where(signing_key.c.program_id == row.id).order_by(signing_key.c.created_at)
-    )
+    ).all()
     images = conn.execute(
         select(program_image.c.kind, program_image.c.sha256).where(program_image.c.program_id == row.id)
     )
