@@ -56,7 +56,10 @@ def create_from_file(conn: Connection, path: Path, sealer: Sealer) -> str:
 
 
 def update_from_file(conn: Connection, path: Path) -> None:
-    """New settings and pictures for a programme that is there; tiers, rewards and shops stay. Raises: InvalidProgram."""
+    """New settings and pictures for a programme that is there; tiers, rewards and shops stay.
+
+    Raises: InvalidProgram.
+    """
     file = read_program_file(path)
     program_id = change_program(conn, file.slug, file.settings)
     for kind, content in _pictures(file, path).items():

@@ -4,19 +4,40 @@
 `PASITO_` name is refused, because a misspelt setting that is silently ignored costs a merchant a day.
 """
 
+import contextlib
 import difflib
 import ipaddress
 import os
+import re
 import secrets
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 PREFIX = "PASITO_"
 UNPREFIXED = {"port": "PORT", "database_url": "DATABASE_URL"}
+# Never shown, neither in a message nor in a traceback. Addresses of services may hold a password.
+SECRET = frozenset(
+    [
+        "secret_keys",
+        "database_url",
+        "limits_url",
+        "metrics_token",
+        "smtp_password",
+        "sms_url",
+        "sms_body",
+        "sms_bearer",
+        "sms_password",
+        "apple_key_password",
+    ]
+)
+
+
+BASE_URL = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?")
 
 
 class SettingsError(Exception):
@@ -30,7 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     environment: Literal["development", "production"] = "development"
-    port: int = 8000
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8000
     host: str = "127.0.0.1"
     # The address that customers see; links in mails and on signs are built from it, never from a request.
     base_url: str = ""
@@ -81,6 +102,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # A folder with {apple,google}/{locale}.svg, for operators who hold the vendors' badge licences.
     wallet_badges_dir: Path | None = None
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        shown = msgspec.structs.asdict(self).items()
+        return [(name, "hidden" if value and name in SECRET else value) for name, value in shown]
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
     @property
     def development(self) -> bool:
@@ -147,8 +175,12 @@ def _with_development_key(settings: Settings) -> Settings:
     path = settings.data_dir / "secret.key"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(0o600)
-        path.write_text(secrets.token_hex(32))
+        # Linked into place whole, so that two processes that start at once end up with the same one.
+        with tempfile.NamedTemporaryFile("w", dir=path.parent) as new:
+            new.write(secrets.token_hex(32))
+            new.flush()
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(new.name)
     return msgspec.structs.replace(settings, secret_keys=(path.read_text(),))
 
 
@@ -166,7 +198,7 @@ def _spell(text: str, kind: Any) -> Any:
 
 
 def _shown(name: str, text: str) -> str:
-    return "hidden" if any(word in name for word in ("key", "password", "token", "bearer")) else repr(text)
+    return "hidden" if name in SECRET else repr(text)
 
 
 def _unknown(variable: str, names: Mapping[str, str]) -> str:
@@ -193,16 +225,16 @@ def _contradictions(settings: Settings) -> list[str]:
     problems = []
     if not settings.database_url.startswith(("sqlite://", "postgresql://", "postgresql+asyncpg://")):
         problems.append("DATABASE_URL: begin it with sqlite:/// or postgresql://.")
-    if not urlsplit(settings.base_url).hostname or not settings.base_url.startswith(("http://", "https://")):
+    if not BASE_URL.fullmatch(settings.base_url):
         problems.append(
-            "PASITO_BASE_URL: give the address that customers see, like https://cards.example.com."
+            "PASITO_BASE_URL: give the address that customers see, like https://cards.example.com, without a path."
         )
     for network in settings.trusted_proxies:
         try:
             ipaddress.ip_network(network)
         except ValueError:
             problems.append(f"PASITO_TRUSTED_PROXIES: {network!r} is no network like 10.0.0.0/8.")
-    if settings.limits_url and not settings.limits_url.startswith(("redis", "valkey")):
+    if settings.limits_url and not re.match("(redis|valkey)s?://", settings.limits_url):
         problems.append("PASITO_LIMITS_URL: begin it with redis:// or valkey://, or leave it empty.")
     if settings.sms_url and "{to}" not in settings.sms_body:
         problems.append("PASITO_SMS_BODY: say where {to} and {text} go in what the provider is sent.")

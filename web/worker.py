@@ -30,6 +30,10 @@ PURGE_EVERY = timedelta(hours=1)
 FollowUp = Callable[[Connection, Program, Event], None]
 
 
+class UnknownProgram(Exception):
+    """An event belongs to a programme that this process has not loaded."""
+
+
 @dataclass
 class Worker:
     """Runs until it is stopped. Any number may run at once, on PostgreSQL also in several processes."""
@@ -55,6 +59,9 @@ class Worker:
             except DatabaseUnreachable:
                 busy = False
                 log.warning("the database is away")
+            except Exception as error:  # a worker that ends would leave mails lying until somebody notices
+                busy = False
+                log.error("a round failed", error=type(error).__name__, exc_info=error)
             if not busy:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.work_to_do.wait(), IDLE_SECONDS)
@@ -69,18 +76,25 @@ class Worker:
         # Looking first costs a read; a write transaction for nothing would cost every idle second a commit.
         if not await self.database.read(_is_anything_due):
             return False
-        followed = await self.database.write(self._follow_events)
+        followed = await self._follow_up()
         taken = await self.database.write(claim, BATCH)
         await asyncio.gather(*(self._deliver(delivery) for delivery in taken))
         return bool(followed or taken)
+
+    async def _follow_up(self) -> int:
+        try:
+            return await self.database.write(self._follow_events)
+        except UnknownProgram:
+            # Another process made it a moment ago. All or nothing was written, so the batch is begun again.
+            await self.programs.refresh()
+            return await self.database.write(self._follow_events)
 
     def _follow_events(self, conn: Connection) -> int:
         happened = take_waiting(conn, BATCH)
         for event in happened:
             program = self.programs.by_id(event.program_id)
             if program is None:
-                # Made by another process a moment ago: the whole batch waits for the next round.
-                raise LookupError(event.program_id)
+                raise UnknownProgram(event.program_id)
             for follow_up in self.follow_ups:
                 follow_up(conn, program, event)
         return len(happened)

@@ -27,11 +27,32 @@ _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
 class PostgresServer:
     """A running server. Made by `postgres_server`."""
 
-    def __init__(self, programs: Path, folder: Path, port: int) -> None:
+    def __init__(self, programs: Path, folder: Path, settings: dict[str, str]) -> None:
         self.programs = programs
         self.folder = folder
-        self.port = port
+        self.port = free_port()
+        self._settings = settings
+        self._owner = _owner()
         self._numbers = count(1)
+
+    def start(self) -> None:
+        """Start it on the folder that `initdb` made, and wait until it answers."""
+        settings = {
+            **self._settings,
+            "port": str(self.port),
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(self.folder),
+        }
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        command = [self.programs / "postgres", "-D", self.folder / "data", *options]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **self._owner)
+        _wait_until_ready(self._process, self.folder / "data" / "postmaster.pid", self.folder / "log")
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop it, cutting off whoever is connected; it may be started again."""
+        self._process.send_signal(how)
+        self._process.wait(timeout=30)
 
     def url(self, database: str = "postgres") -> str:
         """Address of one of its databases, in the form that DATABASE_URL takes."""
@@ -76,30 +97,23 @@ def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
     programs = find_postgres() or missing("PostgreSQL (`initdb` and `postgres`) is not on this machine")
     owner = _owner()
     folder = Path(tempfile.mkdtemp(prefix="pasito-pg-"))
-    data = folder / "data"
-    port = free_port()
     try:
         if owner:
             shutil.chown(folder, owner["user"], owner["group"])
-        initdb = [str(programs / "initdb"), "--pgdata", str(data), "--no-sync", "--no-instructions"]
+        initdb = [
+            str(programs / "initdb"),
+            "--pgdata",
+            str(folder / "data"),
+            "--no-sync",
+            "--no-instructions",
+        ]
         _run([*initdb, "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"], owner)
-        settings = {} if durable else _FAST
-        settings |= {
-            "port": str(port),
-            "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": str(folder),
-        }
-        options = [f"--{name}={value}" for name, value in settings.items()]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [programs / "postgres", "-D", data, *options], stdout=log, stderr=log, cwd=folder, **owner
-            )
+        server = PostgresServer(programs, folder, {} if durable else _FAST)
+        server.start()
         try:
-            _wait_until_ready(process, data / "postmaster.pid", folder / "log")
-            yield PostgresServer(programs, folder, port)
+            yield server
         finally:
-            process.send_signal(signal.SIGQUIT)  # at once: the data is thrown away with the folder
-            process.wait(timeout=30)
+            server.stop(signal.SIGQUIT)  # at once: the data is thrown away with the folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

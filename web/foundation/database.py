@@ -7,6 +7,8 @@ same batch failed. What it returns reaches the caller only after the commit.
 Writes are committed in groups. Units that wait while a commit is on its way share the next one, so that a durable
 write costs a fraction of a disk flush when many come at once, and no more than one when they come alone.
 A unit that raises takes nobody with it: its batch is rolled back and every unit is run in a transaction of its own.
+A database that goes away takes the whole batch: nobody knows what a commit without an answer kept, so no unit of it
+is run again. Units that do the same may go further and share their statements too: see `write_together`.
 """
 
 import asyncio
@@ -16,16 +18,19 @@ import queue
 import random
 import re
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+import asyncpg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from web.foundation.waiting import Item, Units, Waiting, run_batch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,6 +40,7 @@ LARGEST_BATCH = 64
 # Serialisation failure and deadlock: the database says "again", and so we do.
 TRY_AGAIN = {"40001", "40P01"}
 TRIES = 8
+CONNECT_SECONDS = 5
 
 
 class DatabaseBusy(Exception):
@@ -42,7 +48,11 @@ class DatabaseBusy(Exception):
 
 
 class DatabaseUnreachable(Exception):
-    """The database did not answer; nothing of the unit was kept. Trying again later is safe."""
+    """The database did not answer. A write whose very commit was cut off may or may not have been kept."""
+
+
+class _ConnectionCut(DatabaseUnreachable):
+    """The connection was dead or died before the commit: nothing was kept."""
 
 
 class Database(Protocol):
@@ -53,26 +63,12 @@ class Database(Protocol):
     async def read(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
     async def read_slow(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
     async def write(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
+    async def write_together(self, units: Units[Item, T], item: Item) -> T:
+        """Like `write`, for what costs little more for many than for one: the items that wait for the same
+        commit are given to one call of `units(conn, items)`, which answers each in its place."""
+        ...
+
     async def close(self) -> None: ...
-
-
-class _Waiting:
-    """One unit on its way, and the future that hears how it ended."""
-
-    __slots__ = ("future", "loop", "work")
-
-    def __init__(self, work: Callable[[Connection], Any], loop: asyncio.AbstractEventLoop) -> None:
-        self.work = work
-        self.loop = loop
-        self.future: asyncio.Future[Any] = loop.create_future()
-
-    def settle(self, value: Any, error: BaseException | None) -> None:
-        # The caller may have gone away (a closed connection cancels its future); the commit stands all the same.
-        if not self.future.done():
-            if error is None:
-                self.future.set_result(value)
-            else:
-                self.future.set_exception(error)
 
 
 class SqliteDatabase:
@@ -84,9 +80,9 @@ class SqliteDatabase:
 
     dialect = "sqlite"
 
-    def __init__(self, url: str | URL, *, serving: bool = False, synchronous: str = "full") -> None:
+    def __init__(self, url: str | URL, *, serving: bool = False, largest_batch: int = LARGEST_BATCH) -> None:
         self._url = make_url(url)
-        self._synchronous = synchronous
+        self._largest_batch = largest_batch
         _make_folder(self._url)
         # A command beside the server writes a row now and then and may wait for it; a second server may not.
         self._lock = _claim_file(self._url) if serving else None
@@ -94,22 +90,26 @@ class SqliteDatabase:
         self._reader_engine = self._engine(read_only=True)
         self._reader = self._reader_engine.connect()
         self._slow = ThreadPoolExecutor(2, "sqlite-report")
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_for_ever, name="sqlite-writer", daemon=True)
         self._thread.start()
 
     async def read(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return unit(self._reader, *args, **kwargs)
+        with _usable_file():
+            return unit(self._reader, *args, **kwargs)
 
     async def read_slow(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         def report() -> T:
-            with self._reader_engine.connect() as conn:
+            with _usable_file(), self._reader_engine.connect() as conn:
                 return unit(conn, *args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(self._slow, report)
 
     async def write(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        waiting = _Waiting(lambda conn: unit(conn, *args, **kwargs), asyncio.get_running_loop())
+        return await self.write_together(lambda conn, _: [unit(conn, *args, **kwargs)], None)
+
+    async def write_together(self, units: Units[Item, T], item: Item) -> T:
+        waiting = Waiting(units, item)
         self._queue.put(waiting)
         result: T = await waiting.future
         return result
@@ -125,14 +125,17 @@ class SqliteDatabase:
             self._lock.close()
 
     def _engine(self, *, read_only: bool) -> Engine:
-        engine = create_engine(self._url, **({"isolation_level": "AUTOCOMMIT"} if read_only else {}))
+        # Parameters are people's data, and an error's text ends up in logs.
+        engine = create_engine(
+            self._url, hide_parameters=True, **({"isolation_level": "AUTOCOMMIT"} if read_only else {})
+        )
 
         @event.listens_for(engine, "connect")
         def prepare(connection: Any, _record: Any) -> None:
             connection.isolation_level = None
             for pragma in (
                 "journal_mode=wal",
-                f"synchronous={self._synchronous}",
+                "synchronous=full",
                 "foreign_keys=on",
                 "busy_timeout=5000",
                 "cache_size=-65536",
@@ -150,8 +153,8 @@ class SqliteDatabase:
     def _write_for_ever(self) -> None:
         with self._writer_engine.connect() as conn:
             while (first := self._queue.get()) is not None:
-                batch: list[_Waiting] = [first]
-                while len(batch) < LARGEST_BATCH:
+                batch: list[Waiting] = [first]
+                while len(batch) < self._largest_batch:
                     try:
                         more = self._queue.get_nowait()
                     except queue.Empty:
@@ -165,24 +168,27 @@ class SqliteDatabase:
                         waiting.loop.call_soon_threadsafe(waiting.settle, value, error)
 
 
-def _commit_batch(
-    conn: Connection, batch: list[_Waiting]
-) -> list[tuple[_Waiting, Any, BaseException | None]]:
+def _commit_batch(conn: Connection, batch: list[Waiting]) -> list[tuple[Waiting, Any, BaseException | None]]:
     try:
-        with conn.begin():
-            return [(waiting, waiting.work(conn), None) for waiting in batch]
+        with _usable_file(), conn.begin():
+            values = run_batch(conn, batch)
+        return [(waiting, value, None) for waiting, value in zip(batch, values, strict=True)]
     except Exception as error:
-        if len(batch) == 1:
-            return [(batch[0], None, _plain(error))]
+        # A COMMIT that fails leaves SQLite's transaction open, and SQLAlchemy believes that it is over.
+        conn.connection.rollback()
+        if len(batch) == 1 or isinstance(error, DatabaseUnreachable):
+            return [(waiting, None, error) for waiting in batch]
     return [outcome for waiting in batch for outcome in _commit_batch(conn, [waiting])]
 
 
-def _plain(error: Exception) -> Exception:
-    if isinstance(error, OperationalError) and re.search(
-        "disk|readonly|locked|unable to open", str(error.orig)
-    ):
-        return DatabaseUnreachable(str(error.orig))
-    return error
+@contextmanager
+def _usable_file() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if re.search("disk|locked|unable to open", str(error.orig)):
+            raise DatabaseUnreachable(str(error.orig)) from error
+        raise
 
 
 def _make_folder(url: URL) -> None:
@@ -211,28 +217,44 @@ class PostgresDatabase:
 
     dialect = "postgresql"
 
-    def __init__(self, url: str | URL, *, readers: int = 12, lanes: int = 4) -> None:
+    def __init__(
+        self, url: str | URL, *, readers: int = 12, lanes: int = 4, largest_batch: int = LARGEST_BATCH
+    ) -> None:
         url = _asyncpg_url(make_url(url))
+        self._largest_batch = largest_batch
+        # Parameters are people's data, and an error's text ends up in logs.
+        common: dict[str, Any] = {
+            "max_overflow": 0,
+            "hide_parameters": True,
+            "connect_args": {"timeout": CONNECT_SECONDS},
+        }
         self._reader: AsyncEngine = create_async_engine(
-            url, pool_size=readers, max_overflow=0, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
+            url, pool_size=readers, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **common
         )
         self._writer: AsyncEngine = create_async_engine(
-            url, pool_size=lanes, max_overflow=0, isolation_level="READ COMMITTED"
+            url, pool_size=lanes, isolation_level="READ COMMITTED", **common
         )
         # SQLAlchemy's own pool wakes its waiters unfairly when there are more of them than connections.
         self._turn = asyncio.Semaphore(readers)
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[Waiting] = []
         self._free_lanes = lanes
         self._running: set[asyncio.Task[None]] = set()
 
     async def read(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        async with self._turn, _reachable(), self._reader.connect() as conn:
-            return await conn.run_sync(unit, *args, **kwargs)
+        async with self._turn:
+            try:
+                return await self._read(unit, *args, **kwargs)
+            except _ConnectionCut:
+                # Left over from before the server was started again; the pool has thrown all of those away.
+                return await self._read(unit, *args, **kwargs)
 
     read_slow = read
 
     async def write(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        waiting = _Waiting(lambda conn: unit(conn, *args, **kwargs), asyncio.get_running_loop())
+        return await self.write_together(lambda conn, _: [unit(conn, *args, **kwargs)], None)
+
+    async def write_together(self, units: Units[Item, T], item: Item) -> T:
+        waiting = Waiting(units, item)
         self._waiting.append(waiting)
         if self._free_lanes:
             self._free_lanes -= 1
@@ -248,28 +270,35 @@ class PostgresDatabase:
         await self._reader.dispose()
         await self._writer.dispose()
 
+    async def _read(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async with _reachable(), self._reader.connect() as conn:
+            return await conn.run_sync(unit, *args, **kwargs)
+
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting[:LARGEST_BATCH] = self._waiting[:LARGEST_BATCH], []
+                most = self._largest_batch
+                batch, self._waiting[:most] = self._waiting[:most], []
                 await self._commit(batch)
         finally:
             self._free_lanes += 1
 
-    async def _commit(self, batch: list[_Waiting]) -> None:
+    async def _commit(self, batch: list[Waiting]) -> None:
         for attempt in range(TRIES):
             try:
-                async with _reachable(), self._writer.begin() as conn:
-                    values = await conn.run_sync(lambda sync: [waiting.work(sync) for waiting in batch])
+                values = await self._transact(batch)
             except Exception as error:
-                if len(batch) > 1:
+                if isinstance(error, _ConnectionCut) and attempt == 0:
+                    continue
+                if len(batch) > 1 and not isinstance(error, DatabaseUnreachable):
                     for waiting in batch:
                         await self._commit([waiting])
                     return
                 if _sqlstate(error) in TRY_AGAIN and attempt + 1 < TRIES:
                     await asyncio.sleep(random.random() * 0.01 * 2**attempt)  # noqa: S311
                     continue
-                batch[0].settle(None, error)
+                for waiting in batch:
+                    waiting.settle(None, error)
                 return
             except BaseException as error:
                 for waiting in batch:
@@ -279,6 +308,20 @@ class PostgresDatabase:
                 waiting.settle(value, None)
             return
 
+    async def _transact(self, batch: list[Waiting]) -> list[Any]:
+        async with _reachable(), self._writer.connect() as conn:
+            values = await conn.run_sync(run_batch, batch)
+            try:
+                await conn.commit()
+            except Exception as error:
+                cut = isinstance(error, DBAPIError) and error.connection_invalidated
+                # Whatever this connection is in the middle of, nobody shall go on with it.
+                await conn.invalidate()
+                if cut:
+                    raise DatabaseUnreachable("the connection broke during the commit") from error
+                raise
+            return values
+
 
 @asynccontextmanager
 async def _reachable() -> AsyncIterator[None]:
@@ -286,16 +329,18 @@ async def _reachable() -> AsyncIterator[None]:
         yield
     except (TimeoutError, OSError) as error:
         raise DatabaseUnreachable(str(error)) from error
-    except DBAPIError as error:
+    except (DBAPIError, asyncpg.PostgresError) as error:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            raise _ConnectionCut(str(error.orig)) from error
         state = _sqlstate(error) or ""
         # Class 08 is a lost connection, 57P a server going down or coming up, 53 out of resources.
-        if error.connection_invalidated or state[:2] in ("08", "53") or state[:3] == "57P":
-            raise DatabaseUnreachable(str(error.orig)) from error
+        if state[:2] in ("08", "53") or state[:3] == "57P":
+            raise DatabaseUnreachable(str(error)) from error
         raise
 
 
 def _sqlstate(error: BaseException) -> str | None:
-    origin = getattr(error, "orig", None)
+    origin = getattr(error, "orig", error)
     state = getattr(origin, "sqlstate", None) or getattr(getattr(origin, "__cause__", None), "sqlstate", None)
     return str(state) if state else None
 
@@ -304,10 +349,11 @@ def _asyncpg_url(url: URL) -> URL:
     return url.set(drivername="postgresql+asyncpg")
 
 
-def open_database(url: str | URL, *, serving: bool = False) -> Database:
+def open_database(url: str | URL, *, serving: bool = False, largest_batch: int = LARGEST_BATCH) -> Database:
     """The database that a `DATABASE_URL` names: `sqlite:///path` or `postgresql://user@host/name`.
 
-    For PostgreSQL it must be called inside the running event loop that will use it.
+    For PostgreSQL it must be called inside the running event loop that will use it. `largest_batch` is how many
+    units may share one commit; 1 is for measuring what the sharing is worth.
 
     Raises:
         DatabaseBusy: the SQLite file is held by another process.
@@ -316,8 +362,8 @@ def open_database(url: str | URL, *, serving: bool = False) -> Database:
     parsed = make_url(url)
     match parsed.get_backend_name():
         case "sqlite":
-            return SqliteDatabase(parsed, serving=serving)
+            return SqliteDatabase(parsed, serving=serving, largest_batch=largest_batch)
         case "postgresql":
-            return PostgresDatabase(parsed)
+            return PostgresDatabase(parsed, largest_batch=largest_batch)
         case other:
             raise ValueError(f"{other} is not a database that Pasito knows: use sqlite:/// or postgresql://")

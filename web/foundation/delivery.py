@@ -77,6 +77,8 @@ Index(
     postgresql_where=delivery.c.state == DEAD,
 )
 
+INSERT = insert(delivery)
+
 
 class TryLater(Exception):
     """The receiver is not to be had now. `after` is its own wish (Retry-After), if it had one."""
@@ -123,22 +125,28 @@ def enqueue(
     event_id: str | None = None,
 ) -> str:
     """Write down something to do outside, in the transaction of its cause. Returns its id."""
-    delivery_id, now = new_id(), utc_now()
-    conn.execute(
-        insert(delivery).values(
-            program_id=program_id,
-            id=delivery_id,
-            kind=kind,
-            lane=lane,
-            event_id=event_id,
-            payload=payload,
-            state=WAITING,
-            tries=0,
-            due_at=now,
-            created_at=now,
-        )
-    )
-    return delivery_id
+    row = delivery_row(program_id, kind, lane, payload, event_id)
+    conn.execute(INSERT, row)
+    return str(row["id"])
+
+
+def delivery_row(
+    program_id: str, kind: str, lane: str, payload: dict[str, Any], event_id: str | None = None
+) -> dict[str, Any]:
+    """The row of one delivery, for those who write many at once with `INSERT`."""
+    now = utc_now()
+    return {
+        "program_id": program_id,
+        "id": new_id(),
+        "kind": kind,
+        "lane": lane,
+        "event_id": event_id,
+        "payload": payload,
+        "state": WAITING,
+        "tries": 0,
+        "due_at": now,
+        "created_at": now,
+    }
 
 
 def claim(conn: Connection, most: int) -> list[Delivery]:
@@ -190,7 +198,10 @@ def claim(conn: Connection, most: int) -> list[Delivery]:
 
 
 def finish(conn: Connection, taken: Delivery, error: Exception | None) -> str:
-    """Write down how a delivery ended; returns its new state."""
+    """Write down how a delivery ended; returns its new state.
+
+    Who was slower than the lease may still report success, but no failure: it is another worker's turn by then.
+    """
     now = utc_now()
     match error:
         case None:
@@ -211,6 +222,7 @@ def finish(conn: Connection, taken: Delivery, error: Exception | None) -> str:
             delivery.c.program_id == taken.program_id,
             delivery.c.id == taken.id,
             delivery.c.state == WAITING,
+            *(() if error is None else (delivery.c.tries == taken.tries,)),
         )
         .values(
             state=state,
@@ -233,6 +245,15 @@ def replay(conn: Connection, program_id: str | None = None, delivery_id: str | N
         chosen.append(delivery.c.id == delivery_id)
     return conn.execute(
         update(delivery).where(*chosen).values(state=WAITING, tries=0, due_at=utc_now(), ended_at=None)
+    ).rowcount
+
+
+def drop(conn: Connection, delivery_id: str) -> int:
+    """Give up one delivery that was put aside; returns 0 where there is none of that id."""
+    return conn.execute(
+        update(delivery)
+        .where(delivery.c.state == DEAD, delivery.c.id == delivery_id)
+        .values(state=DROPPED, ended_at=utc_now(), payload={})
     ).rowcount
 
 

@@ -1,6 +1,7 @@
 """Secrets at rest: sealed with AES-256-GCM under a key from the settings, opened by any key still listed."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
@@ -8,9 +9,9 @@ import os
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from web.foundation.short_code import ALPHABET
+
 NONCE_BYTES = 12
-# Crockford's base 32: no letter that is taken for another.
-ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 class CannotOpen(Exception):
@@ -33,23 +34,23 @@ class Sealer:
 
     def open(self, sealed: str, context: str) -> bytes:
         """Raises: CannotOpen."""
-        raw = base64.b64decode(sealed)
         for cipher in self._ciphers:
-            try:
+            # ValueError: what is stored was never sealed by us.
+            with contextlib.suppress(InvalidTag, ValueError):
+                raw = base64.b64decode(sealed, validate=True)
                 return cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], context.encode())
-            except InvalidTag:
-                continue
         raise CannotOpen(context)
 
     def tag(self, text: str, context: str) -> str:
         """A keyed hash that is the same in every process: for form tokens and for counting without keeping."""
-        mac = hmac.new(self._keys[0], f"{context}\0{text}".encode(), hashlib.sha256)
-        return base64.urlsafe_b64encode(mac.digest()[:18]).decode()
+        return base64.urlsafe_b64encode(self._mac(text, context)[:18]).decode()
 
     def code(self, text: str, context: str) -> str:
         """Like `random_code`, but the same for the same text: a delivery that is repeated sends the same link."""
-        mac = hmac.new(self._keys[0], f"{context}\0{text}".encode(), hashlib.sha256)
-        return _spell(mac.digest()[:17])
+        return _spell(self._mac(text, context)[:17])
+
+    def _mac(self, text: str, context: str) -> bytes:
+        return hmac.digest(self._keys[0], f"{context}\0{text}".encode(), "sha256")
 
 
 def digest(token: str) -> str:

@@ -30,6 +30,13 @@ Refuse = Callable[[int, Scope, Receive, Send], Awaitable[None]]
 
 # A page that has scripts and styles states its own policy; all else may do nothing at all.
 CLOSED_POLICY = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+# ASGI has header names in lower case.
+WHERE_MISSING = (
+    (b"content-security-policy", CLOSED_POLICY),
+    (b"referrer-policy", b"strict-origin-when-cross-origin"),
+    (b"cache-control", b"no-store"),
+)
+PORT = re.compile(r":\d+$")
 
 
 class Shell:
@@ -112,7 +119,7 @@ class Shell:
         host = headers.get(b"host", b"").decode("latin-1").lower()
         # Those who watch over the process ask by its address.
         watched = scope["path"].startswith("/health/") or scope["path"] == "/metrics"
-        if re.sub(r":\d+$", "", host) not in self._hosts and not watched:
+        if PORT.sub("", host) not in self._hosts and not watched:
             return 421
         if scope["method"] in SAFE_METHODS or MACHINES.match(scope["path"]):
             return None
@@ -150,15 +157,13 @@ class Shell:
         return any(parsed in network for network in self._proxies)
 
     def _with_headers(self, headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
-        complete = [*headers, *self._always, (b"x-request-id", request_id.encode())]
-        names = {name.lower() for name, _ in headers}
-        if b"content-security-policy" not in names:
-            complete.append((b"content-security-policy", CLOSED_POLICY))
-        if b"referrer-policy" not in names:
-            complete.append((b"referrer-policy", b"strict-origin-when-cross-origin"))
-        if b"cache-control" not in names:
-            complete.append((b"cache-control", b"no-store"))
-        return complete
+        names = {name for name, _ in headers}
+        return [
+            *headers,
+            *self._always,
+            *(header for header in WHERE_MISSING if header[0] not in names),
+            (b"x-request-id", request_id.encode()),
+        ]
 
 
 def _route_of(scope: HTTPScope) -> str:

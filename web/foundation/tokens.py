@@ -98,7 +98,8 @@ def read(
             issuer=ISSUER,
         )
         sound = msgspec.convert(claims, Claims)
-    except (jwt.PyJWTError, msgspec.ValidationError, StopIteration, ValueError, TypeError) as error:
+    # RecursionError: a header of a thousand brackets.
+    except (jwt.PyJWTError, msgspec.ValidationError, StopIteration, ValueError, RecursionError) as error:
         raise BadToken from error
     # Checked here against the given moment, so that a test can move the clock.
     moment = now.timestamp()

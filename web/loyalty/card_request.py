@@ -13,7 +13,7 @@ from web.foundation.address import Email, Phone
 from web.foundation.delivery import enqueue
 from web.foundation.sealing import digest, random_code
 from web.foundation.tokens import for_url
-from web.loyalty.customer import AlreadyKnown, Registered, Registration, find_by_address, register
+from web.loyalty.customer import find_by_address
 from web.loyalty.event import WALLET_PASS_REQUESTED, record
 from web.loyalty.link import LIFETIMES, make_link, may_send_link
 from web.loyalty.program import Program
@@ -55,16 +55,6 @@ def answer_request(conn: Connection, program: Program, payload: dict[str, Any], 
     known = find_by_address(conn, program.id, email, phone)
     if known is not None:
         request_pass(conn, program, known, "asked", msgspec.convert(payload["asked"], Asked), base_url)
-
-
-def register_or_request(
-    conn: Connection, program: Program, new: Registration, asked: Asked, base_url: str
-) -> Registered | AlreadyKnown:
-    """Register; where the address has a card already, send its owner the link instead."""
-    outcome = register(conn, new)
-    if isinstance(outcome, AlreadyKnown):
-        request_pass(conn, program, outcome.customer_id, "registered_again", asked, base_url)
-    return outcome
 
 
 def request_pass(

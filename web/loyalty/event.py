@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Index, Integer, String, Table, insert, select, update
+from sqlalchemy import Column, Index, Integer, String, Table, exists, insert, select, update
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import Id, Json, Moment, metadata, new_id, utc_now
@@ -34,6 +34,16 @@ Index(
     sqlite_where=event.c.dispatched_at.is_(None),
     postgresql_where=event.c.dispatched_at.is_(None),
 )
+Index(
+    "ix_event_waiting_customer",
+    event.c.program_id,
+    event.c.customer_id,
+    event.c.id,
+    sqlite_where=event.c.dispatched_at.is_(None),
+    postgresql_where=event.c.dispatched_at.is_(None),
+)
+
+INSERT = insert(event)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,29 +61,46 @@ def record(
     conn: Connection, program_id: str, name: str, customer_id: str | None, properties: dict[str, Any]
 ) -> str:
     """Write down that `name` happened; returns the event's id. Call it in the transaction of the change."""
-    event_id = new_id()
-    conn.execute(
-        insert(event).values(
-            program_id=program_id,
-            id=event_id,
-            name=name,
-            version=1,
-            customer_id=customer_id,
-            at=utc_now(),
-            properties=properties,
-        )
-    )
-    return event_id
+    row = event_row(program_id, name, customer_id, properties)
+    conn.execute(INSERT, row)
+    return str(row["id"])
+
+
+def event_row(
+    program_id: str, name: str, customer_id: str | None, properties: dict[str, Any]
+) -> dict[str, Any]:
+    """The row of one event, for those who write many at once with `INSERT`."""
+    return {
+        "program_id": program_id,
+        "id": new_id(),
+        "name": name,
+        "version": 1,
+        "customer_id": customer_id,
+        "at": utc_now(),
+        "properties": properties,
+    }
 
 
 def take_waiting(conn: Connection, most: int) -> list[Event]:
-    """Events nobody has been told of yet, oldest first. Marks them: what follows must be in this transaction."""
+    """Events nobody has been told of yet, oldest first. Marks them: what follows must be in this transaction.
+
+    Of each customer one at a time: a second worker, which skips what the first has locked, must not overtake it.
+    """
+    earlier = event.alias("earlier")
     oldest = (
         select(event.c.program_id, event.c.id)
-        .where(event.c.dispatched_at.is_(None))
+        .where(
+            event.c.dispatched_at.is_(None),
+            ~exists().where(
+                earlier.c.program_id == event.c.program_id,
+                earlier.c.customer_id == event.c.customer_id,
+                earlier.c.id < event.c.id,
+                earlier.c.dispatched_at.is_(None),
+            ),
+        )
         .order_by(event.c.id)
         .limit(most)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=event)
     )
     keys = [(row.program_id, row.id) for row in conn.execute(oldest)]
     if not keys:

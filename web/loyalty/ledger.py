@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    insert,
     select,
     update,
 )
@@ -92,13 +93,6 @@ def book(
     Raises: BalanceTooLow.
     """
     at = at or utc_now()
-    known = conn.scalar(
-        select(ledger_entry.c.balance_after).where(
-            ledger_entry.c.program_id == program_id, ledger_entry.c.key == key
-        )
-    )
-    if known is not None:
-        return int(known)
     conn.execute(
         insert_or_skip(conn, balance).values(
             program_id=program_id,
@@ -109,25 +103,31 @@ def book(
             updated_at=at,
         )
     )
-    after = conn.scalar(
-        update(balance)
-        .where(
-            balance.c.program_id == program_id,
-            balance.c.customer_id == customer_id,
-            balance.c.available + amount >= 0,
+    its_balance = (balance.c.program_id == program_id) & (balance.c.customer_id == customer_id)
+    # The row stays locked until the commit: who asks with the same key at the same moment waits here, and finds it.
+    available = conn.execute(select(balance.c.available).where(its_balance).with_for_update()).scalar_one()
+    known = conn.scalar(
+        select(ledger_entry.c.balance_after).where(
+            ledger_entry.c.program_id == program_id, ledger_entry.c.key == key
         )
+    )
+    if known is not None:
+        return int(known)
+    after = int(available) + amount
+    if after < 0:
+        raise BalanceTooLow(f"{-amount} is more than is there")
+    conn.execute(
+        update(balance)
+        .where(its_balance)
         .values(
-            available=balance.c.available + amount,
+            available=after,
             tier_points=balance.c.tier_points + max(amount, 0),
             version=balance.c.version + 1,
             updated_at=at,
         )
-        .returning(balance.c.available)
     )
-    if after is None:
-        raise BalanceTooLow(f"{amount} is more than is there")
     conn.execute(
-        ledger_entry.insert().values(
+        insert(ledger_entry).values(
             program_id=program_id,
             id=new_id(),
             customer_id=customer_id,
@@ -139,4 +139,4 @@ def book(
             at=at,
         )
     )
-    return int(after)
+    return after

@@ -35,14 +35,15 @@ sign = Table(
     Column("campaign", String(120), nullable=False),
     Column("created_at", Moment, nullable=False),
 )
+_PURPOSE = (sign.c.program_id, sign.c.source, sign.c.medium, sign.c.campaign)
+Index("uq_sign_purpose", *_PURPOSE, sign.c.location_id, unique=True)
+# NULL differs from NULL in a unique rule, so the signs of no single shop have their own.
 Index(
-    "uq_sign_purpose",
-    sign.c.program_id,
-    sign.c.location_id,
-    sign.c.source,
-    sign.c.medium,
-    sign.c.campaign,
+    "uq_sign_purpose_everywhere",
+    *_PURPOSE,
     unique=True,
+    sqlite_where=sign.c.location_id.is_(None),
+    postgresql_where=sign.c.location_id.is_(None),
 )
 
 
@@ -167,8 +168,10 @@ def _place(conn: Connection, program_id: str, slug: str | None) -> tuple[str, st
 
 def _code_of(conn: Connection, purpose: dict[str, str | None]) -> str | None:
     return conn.scalar(
-        select(sign.c.code)
-        .where(*(sign.c[name].is_not_distinct_from(value) for name, value in purpose.items()))
-        .order_by(sign.c.created_at)
-        .limit(1)
+        select(sign.c.code).where(
+            *(
+                sign.c[name].is_(None) if value is None else sign.c[name] == value
+                for name, value in purpose.items()
+            )
+        )
     )

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -42,12 +42,17 @@ def with_connection(url: str, work: Callable[[Connection], T]) -> T:
     if parsed.get_backend_name() == "sqlite":
         if parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, poolclass=NullPool)
+        engine = create_engine(parsed, poolclass=NullPool, hide_parameters=True)
+        # Python's driver would begin no transaction for CREATE TABLE, and half a migration could stay behind.
+        event.listen(engine, "connect", _leave_transactions_to_us)
+        event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
         with engine.begin() as conn:
             return work(conn)
 
     async def through_asyncpg() -> T:
-        engine = create_async_engine(parsed.set(drivername="postgresql+asyncpg"), poolclass=NullPool)
+        engine = create_async_engine(
+            parsed.set(drivername="postgresql+asyncpg"), poolclass=NullPool, hide_parameters=True
+        )
         try:
             async with engine.begin() as conn:
                 return await conn.run_sync(work)
@@ -55,6 +60,10 @@ def with_connection(url: str, work: Callable[[Connection], T]) -> T:
             await engine.dispose()
 
     return asyncio.run(through_asyncpg())
+
+
+def _leave_transactions_to_us(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
 
 
 def _config() -> Config:

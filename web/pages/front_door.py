@@ -8,6 +8,7 @@ from web.loyalty.program import image_of
 from web.loyalty.sign import CODE_LENGTH, find_sign
 from web.loyalty.touch import read_arrival
 from web.loyalty.visit import arrive
+from web.pages.sent import header, query
 from web.pages.site import site_of
 from web.pages.visitor import AnyRequest, NoSuchProgram, Visitor
 from web.wallet.mark import draw_mark
@@ -75,16 +76,11 @@ async def record_arrival(visitor: Visitor, landing: str) -> None:
 
     `landing` is the page below the programme's address, without what may be secret in it.
     """
-    if visitor.is_looking_ahead or visitor.is_partial:
-        return
     request = visitor.request
-    query = request.query_params.dict() if request.scope["query_string"] else {}
-    arrival = read_arrival(
-        {name: values[-1] if isinstance(values, list) else values for name, values in query.items()},
-        request.headers.get("referer"),
-        request.url.hostname or "",
-        visitor.address(landing, []),
-    )
+    given, referrer = query(request), header(request, b"referer")
+    if not (given or referrer) or visitor.is_looking_ahead or visitor.is_partial:
+        return
+    arrival = read_arrival(dict(given), referrer, request.url.hostname or "", visitor.address(landing, []))
     if arrival.is_worth_keeping:
         token = await visitor.site.database.write(arrive, visitor.program.id, visitor.visit_token, arrival)
         visitor.keep_visit(token)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,6 +19,8 @@ from web.foundation.shell import HEAD
 from web.loyalty.card_request import Asked
 from web.loyalty.program import Program
 from web.pages.forms import check_token, make_token, must_show_token, read_form
+from web.pages.kept import KeptPage
+from web.pages.sent import cookie, header, parameter, query
 from web.pages.site import Frame, Site, language_name, site_of
 
 VISIT_SECONDS = 2 * 24 * 3600
@@ -34,6 +37,7 @@ PAGE_OF_FORM = {
     "download/again": "card",
     "verify/again": "verify",
 }
+
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -65,20 +69,19 @@ class Visitor:
 
     # Who is there
 
-    @property
+    @cached_property
     def device(self) -> Device:
-        headers = self.request.headers
         return detect(
-            headers.get("user-agent", ""),
-            platform_hint=headers.get("sec-ch-ua-platform", ""),
-            mobile_hint=headers.get("sec-ch-ua-mobile", ""),
-            requested_with=headers.get("x-requested-with", ""),
+            header(self.request, b"user-agent"),
+            platform_hint=header(self.request, b"sec-ch-ua-platform"),
+            mobile_hint=header(self.request, b"sec-ch-ua-mobile"),
+            requested_with=header(self.request, b"x-requested-with"),
         )
 
     @property
     def asked(self) -> Asked:
         """Which browser and device asks, in words; slow for a new one, so only where a mail will say it."""
-        browser, device = describe(self.request.headers.get("user-agent", ""))
+        browser, device = describe(header(self.request, b"user-agent"))
         return Asked(browser=browser, device=device)
 
     @property
@@ -103,9 +106,9 @@ class Visitor:
     @property
     def is_looking_ahead(self) -> bool:
         """Whether a browser or robot fetches the page for nobody: then nothing is recorded."""
-        headers = self.request.headers
-        purpose = headers.get("sec-purpose") or headers.get("purpose") or headers.get("x-moz") or ""
-        return bool(purpose) or HEAD in self.request.scope or self.device.robot
+        purposes = (b"sec-purpose", b"purpose", b"x-moz")
+        ahead = HEAD in self.request.scope or any(header(self.request, name) for name in purposes)
+        return ahead or self.device.robot
 
     # What was sent
 
@@ -148,31 +151,21 @@ class Visitor:
 
     def kept_page(self, template: str, key: tuple[Any, ...] = (), **context: Any) -> Response[bytes]:
         """A page that is the same for everybody: rendered and compressed once for each version and language."""
-        frame = self.site.frame(self.program, self.language)
         program = self.program
-        coding = negotiate(self.request.headers.get("accept-encoding", ""))
-        partial = self.is_partial
-        kept_key = (program.id, program.version, self.language, template, partial, *key)
+        kept_key = (program.id, program.version, self.language, template, self.is_partial, *key)
         kept = self.site.whole_pages.get(kept_key)
         if kept is None:
+            frame = self.site.frame(program, self.language)
             html = self.site.renderer.render(
                 template,
                 self.language,
                 **self._context(frame, "", []),
                 **{"noindex": False, **context},
-            ).encode()
-            kept = {"": html, "br": compress(html, "br", 9), "gzip": compress(html, "gzip", 9)}
+            )
             if len(self.site.whole_pages) > 5000:
                 self.site.whole_pages.clear()
-            self.site.whole_pages[kept_key] = kept
-        headers = {
-            "cache-control": "no-cache",
-            "vary": "accept-encoding, accept-language, cookie, hx-request",
-            "content-security-policy": frame.policy,
-        }
-        if coding:
-            headers["content-encoding"] = coding
-        return Response(kept[coding], headers=headers, media_type="text/html", cookies=self._cookies)
+            kept = self.site.whole_pages[kept_key] = KeptPage(html.encode(), frame.policy)
+        return kept.answer(negotiate(header(self.request, b"accept-encoding")), self._cookies)
 
     def redirect(self, path: str) -> Response[bytes]:
         """On to another address of this programme, by GET."""
@@ -217,19 +210,19 @@ class Visitor:
     def cookies(self) -> list[Cookie]:
         return self._cookies
 
-    def _context(self, frame: Frame, form_token: str, query: list[tuple[str, str]]) -> dict[str, Any]:
+    def _context(self, frame: Frame, form_token: str, kept: list[tuple[str, str]]) -> dict[str, Any]:
         return {
             "program": frame.program,
             "base": frame.base,
             "style": frame.style,
-            "languages": self._languages(query),
+            "languages": self._languages(kept),
             "form_token": form_token,
             "partial": self.is_partial,
             "htmx_url": self.site.htmx_url,
         }
 
     def _answer(self, body: bytes, status: int, frame: Frame, headers: dict[str, str]) -> Response[bytes]:
-        coding = negotiate(self.request.headers.get("accept-encoding", ""))
+        coding = negotiate(header(self.request, b"accept-encoding"))
         if coding and len(body) > 600:
             body = compress(body, coding)
             headers["content-encoding"] = coding
@@ -244,7 +237,7 @@ class Visitor:
             cookies=self._cookies,
         )
 
-    def _languages(self, query: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    def _languages(self, kept: list[tuple[str, str]]) -> list[dict[str, Any]]:
         """The same page in each language; from the answer to a form, the page that the form stands on."""
         rest = self.request.scope["path"].strip("/").partition("/")[2]
         if self.request.scope["method"] == "POST":
@@ -253,7 +246,7 @@ class Visitor:
             {
                 "code": code,
                 "name": language_name(code),
-                "url": self.address(f"/{rest}" if rest else "", [*query, ("lang", code)]),
+                "url": self.address(f"/{rest}" if rest else "", [*kept, ("lang", code)]),
                 "current": code == self.language,
             }
             for code in self.program.settings.languages
@@ -261,20 +254,20 @@ class Visitor:
 
     def _kept_query(self) -> list[tuple[str, str]]:
         """What of the address a change of language must not lose; the token where it still stands in the address."""
-        return [item for item in self.request.query_params.multi_items() if item[0] != "lang"]
+        return [item for item in query(self.request) if item[0] != "lang"]
 
     def _choose_language(self) -> str:
         offered = self.program.settings.languages
         if len(offered) == 1:
             return offered[0]
-        asked = self.request.query_params.get("lang", "")
+        asked = parameter(self.request, "lang")
         chosen = language_of(self.request, offered)
         if chosen == asked:
             self._set_cookie("lang", chosen, LANGUAGE_SECONDS, path=f"/{self.program.slug}")
         return chosen
 
     def _kept(self, what: str) -> str | None:
-        return self._new.get(what, self.request.cookies.get(self._cookie_name(what)))
+        return self._new.get(what) if what in self._new else cookie(self.request, self._cookie_name(what))
 
     def _keep(self, what: str, value: str, seconds: int) -> None:
         self._new[what] = value
@@ -311,13 +304,13 @@ def language_of(request: AnyRequest, offered: Sequence[str]) -> str:
     """The language that a request is answered in: its link's, the one chosen before, the browser's, the default."""
     return choose(
         offered,
-        link=request.query_params.get("lang", ""),
-        customer=request.cookies.get("lang", ""),
-        browser=request.headers.get("accept-language", ""),
+        link=parameter(request, "lang"),
+        customer=cookie(request, "lang") or "",
+        browser=header(request, b"accept-language"),
     )
 
 
 def wants_part(request: AnyRequest) -> bool:
     """Whether htmx asks for what goes into the page that is open, and not for a whole one."""
-    headers = request.headers
-    return headers.get("hx-request") == "true" and headers.get("hx-history-restore-request") != "true"
+    asked, restores = header(request, b"hx-request"), header(request, b"hx-history-restore-request")
+    return asked == "true" and restores != "true"

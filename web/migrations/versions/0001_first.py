@@ -140,6 +140,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("dispatched_at IS NULL"),
             postgresql_where=sa.text("dispatched_at IS NULL"),
         )
+        batch_op.create_index(
+            "ix_event_waiting_customer",
+            ["program_id", "customer_id", "id"],
+            unique=False,
+            sqlite_where=sa.text("dispatched_at IS NULL"),
+            postgresql_where=sa.text("dispatched_at IS NULL"),
+        )
 
     op.create_table(
         "ledger_entry",
@@ -359,7 +366,14 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("sign", schema=None) as batch_op:
         batch_op.create_index(
-            "uq_sign_purpose", ["program_id", "location_id", "source", "medium", "campaign"], unique=True
+            "uq_sign_purpose", ["program_id", "source", "medium", "campaign", "location_id"], unique=True
+        )
+        batch_op.create_index(
+            "uq_sign_purpose_everywhere",
+            ["program_id", "source", "medium", "campaign"],
+            unique=True,
+            sqlite_where=sa.text("location_id IS NULL"),
+            postgresql_where=sa.text("location_id IS NULL"),
         )
 
     op.create_table(
