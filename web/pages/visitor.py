@@ -14,8 +14,9 @@ from web.foundation.database import DatabaseUnreachable
 from web.foundation.device import Device, describe, detect
 from web.foundation.languages import choose
 from web.foundation.limits import network_of
-from web.foundation.sealing import ALPHABET, random_code
+from web.foundation.sealing import random_code
 from web.foundation.shell import HEAD
+from web.foundation.short_code import ALPHABET
 from web.loyalty.card_request import Asked
 from web.loyalty.program import Program
 from web.pages.forms import check_token, make_token, must_show_token, read_form
