@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from tests.support.plans import plan_of
+from tests.support.plans import gather_statistics, plan_of
 from web.foundation import delivery as deliveries
 from web.foundation.database import Database, open_database
 from web.foundation.delivery import (
@@ -320,7 +320,7 @@ async def test_workers_find_what_is_due_by_its_index_however_much_was_done(datab
             for number in range(3000)
         ]
         conn.execute(insert(delivery), rows)
-        conn.exec_driver_sql("ANALYZE")
+        gather_statistics(conn)
 
     await database.write(fill)
     assert "ix_delivery_due" in await database.write(plan_of, has_due)

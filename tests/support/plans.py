@@ -1,5 +1,6 @@
 """How a database means to find what a query asks for."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -29,3 +30,13 @@ def plan_of(conn: Connection, query: Callable[[Connection], Any]) -> str:
     for statement, parameters in statements:
         lines += [str(row[-1]) for row in conn.exec_driver_sql(f"{explain} {statement}", parameters)]
     return "\n".join(lines)
+
+
+def gather_statistics(conn: Connection) -> None:
+    """What PostgreSQL does by itself now and then, and nobody does for SQLite."""
+    if conn.dialect.name == "postgresql":
+        conn.exec_driver_sql("ANALYZE")
+
+
+def reads_a_whole_table(plan: str) -> bool:
+    return re.search(r"Seq Scan|^SCAN ", plan, re.MULTILINE) is not None
