@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import structlog
@@ -30,6 +31,7 @@ from web.messages.sending import NoSender, Sender
 from web.messages.sms import HttpSmsSender, SmsProvider
 from web.migrations import head_revision
 from web.pages import PAGES, dev_mailbox, errors
+from web.pages.forms import LONGEST_FORM
 from web.pages.site import Site
 from web.settings import Settings, load_settings
 from web.wallet.google.client import GoogleClient
@@ -41,12 +43,18 @@ from web.worker import Worker
 log = structlog.get_logger("app")
 
 ROOT = Path(__file__).parent.parent
-LARGEST_BODY = 64 * 1024
 PROGRAM_POLL_SECONDS = 2.0
 
 
-def create_app(settings: Settings | None = None) -> ASGIApp:
+def create_app(
+    settings: Settings | None = None,
+    *,
+    connect: Callable[..., Database] = open_database,
+    routes: Sequence[Any] = PAGES,
+) -> ASGIApp:
     """The application for an ASGI server: the shell around Litestar.
+
+    `connect(url, serving=True)` opens the database, inside the event loop that will use it.
 
     Raises: SettingsError.
     """
@@ -56,14 +64,14 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     assets = load_assets(settings)
     app = Litestar(
         route_handlers=[
-            *PAGES,
+            *routes,
             *(dev_mailbox.ROUTES if settings.development else ()),
             asgi("/assets", is_mount=True, copy_scope=False)(assets.asgi),
         ],
         exception_handlers={Exception: errors.answer_error},
-        lifespan=[lambda app: _life(app, settings, metrics, assets)],
+        lifespan=[lambda app: _life(app, settings, connect, metrics, assets)],
         openapi_config=None,
-        request_max_body_size=LARGEST_BODY,
+        request_max_body_size=LONGEST_FORM,
         logging_config=None,
     )
 
@@ -81,7 +89,9 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
 
 
 def load_assets(settings: Settings) -> Assets:
-    return Assets.load(ROOT / "assets", ROOT / "node_modules", settings.data_dir / "assets")
+    return Assets.load(
+        ROOT / "assets", ROOT / "node_modules", settings.data_dir / "assets", settings.wallet_badges_dir
+    )
 
 
 def load_renderer(assets: Assets, *, development: bool) -> Renderer:
@@ -89,8 +99,14 @@ def load_renderer(assets: Assets, *, development: bool) -> Renderer:
 
 
 @contextlib.asynccontextmanager
-async def _life(app: Litestar, settings: Settings, metrics: Metrics, assets: Assets) -> AsyncIterator[None]:
-    database = open_database(settings.database_url, serving=True)
+async def _life(
+    app: Litestar,
+    settings: Settings,
+    connect: Callable[..., Database],
+    metrics: Metrics,
+    assets: Assets,
+) -> AsyncIterator[None]:
+    database = connect(settings.database_url, serving=True)
     renderer = load_renderer(assets, development=settings.development)
     site = make_site(settings, database, renderer, assets, metrics)
     programs = site.programs
@@ -111,8 +127,8 @@ async def _life(app: Litestar, settings: Settings, metrics: Metrics, assets: Ass
         finally:
             worker.stop()
             tasks[0].cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks)
+            # The worker's round under way ends before what it works with is closed.
+            await asyncio.gather(*tasks, return_exceptions=True)
             await mail.close()
             await sms.close()
             await database.close()
@@ -234,5 +250,9 @@ async def keep_current(programs: Programs) -> None:
     """Take over what other processes and commands change, within seconds."""
     while True:
         await asyncio.sleep(PROGRAM_POLL_SECONDS)
-        with contextlib.suppress(DatabaseUnreachable):
+        try:
             await programs.refresh()
+        except DatabaseUnreachable:
+            pass
+        except Exception as error:  # one programme that cannot be read must not stop all later changes
+            log.error("programmes not renewed", kind=type(error).__name__)

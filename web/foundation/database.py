@@ -8,7 +8,7 @@ Writes are committed in groups. Units that wait while a commit is on its way sha
 write costs a fraction of a disk flush when many come at once, and no more than one when they come alone.
 A unit that raises takes nobody with it: its batch is rolled back and every unit is run in a transaction of its own.
 A database that goes away takes the whole batch: nobody knows what a commit without an answer kept, so no unit of it
-is run again.
+is run again. Units that do the same may go further and share their statements too: see `write_together`.
 """
 
 import asyncio
@@ -29,6 +29,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from web.foundation.waiting import Item, Units, Waiting, run_batch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,26 +63,12 @@ class Database(Protocol):
     async def read(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
     async def read_slow(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
     async def write(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
+    async def write_together(self, units: Units[Item, T], item: Item) -> T:
+        """Like `write`, for what costs little more for many than for one: the items that wait for the same
+        commit are given to one call of `units(conn, items)`, which answers each in its place."""
+        ...
+
     async def close(self) -> None: ...
-
-
-class _Waiting:
-    """One unit on its way, and the future that hears how it ended."""
-
-    __slots__ = ("future", "loop", "work")
-
-    def __init__(self, work: Callable[[Connection], Any], loop: asyncio.AbstractEventLoop) -> None:
-        self.work = work
-        self.loop = loop
-        self.future: asyncio.Future[Any] = loop.create_future()
-
-    def settle(self, value: Any, error: BaseException | None) -> None:
-        # The caller may have gone away (a closed connection cancels its future); the commit stands all the same.
-        if not self.future.done():
-            if error is None:
-                self.future.set_result(value)
-            else:
-                self.future.set_exception(error)
 
 
 class SqliteDatabase:
@@ -92,9 +80,9 @@ class SqliteDatabase:
 
     dialect = "sqlite"
 
-    def __init__(self, url: str | URL, *, serving: bool = False, synchronous: str = "full") -> None:
+    def __init__(self, url: str | URL, *, serving: bool = False, largest_batch: int = LARGEST_BATCH) -> None:
         self._url = make_url(url)
-        self._synchronous = synchronous
+        self._largest_batch = largest_batch
         _make_folder(self._url)
         # A command beside the server writes a row now and then and may wait for it; a second server may not.
         self._lock = _claim_file(self._url) if serving else None
@@ -102,7 +90,7 @@ class SqliteDatabase:
         self._reader_engine = self._engine(read_only=True)
         self._reader = self._reader_engine.connect()
         self._slow = ThreadPoolExecutor(2, "sqlite-report")
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_for_ever, name="sqlite-writer", daemon=True)
         self._thread.start()
 
@@ -118,7 +106,10 @@ class SqliteDatabase:
         return await asyncio.get_running_loop().run_in_executor(self._slow, report)
 
     async def write(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        waiting = _Waiting(lambda conn: unit(conn, *args, **kwargs), asyncio.get_running_loop())
+        return await self.write_together(lambda conn, _: [unit(conn, *args, **kwargs)], None)
+
+    async def write_together(self, units: Units[Item, T], item: Item) -> T:
+        waiting = Waiting(units, item)
         self._queue.put(waiting)
         result: T = await waiting.future
         return result
@@ -144,7 +135,7 @@ class SqliteDatabase:
             connection.isolation_level = None
             for pragma in (
                 "journal_mode=wal",
-                f"synchronous={self._synchronous}",
+                "synchronous=full",
                 "foreign_keys=on",
                 "busy_timeout=5000",
                 "cache_size=-65536",
@@ -162,8 +153,8 @@ class SqliteDatabase:
     def _write_for_ever(self) -> None:
         with self._writer_engine.connect() as conn:
             while (first := self._queue.get()) is not None:
-                batch: list[_Waiting] = [first]
-                while len(batch) < LARGEST_BATCH:
+                batch: list[Waiting] = [first]
+                while len(batch) < self._largest_batch:
                     try:
                         more = self._queue.get_nowait()
                     except queue.Empty:
@@ -177,12 +168,11 @@ class SqliteDatabase:
                         waiting.loop.call_soon_threadsafe(waiting.settle, value, error)
 
 
-def _commit_batch(
-    conn: Connection, batch: list[_Waiting]
-) -> list[tuple[_Waiting, Any, BaseException | None]]:
+def _commit_batch(conn: Connection, batch: list[Waiting]) -> list[tuple[Waiting, Any, BaseException | None]]:
     try:
         with _usable_file(), conn.begin():
-            return [(waiting, waiting.work(conn), None) for waiting in batch]
+            values = run_batch(conn, batch)
+        return [(waiting, value, None) for waiting, value in zip(batch, values, strict=True)]
     except Exception as error:
         # A COMMIT that fails leaves SQLite's transaction open, and SQLAlchemy believes that it is over.
         conn.connection.rollback()
@@ -227,8 +217,11 @@ class PostgresDatabase:
 
     dialect = "postgresql"
 
-    def __init__(self, url: str | URL, *, readers: int = 12, lanes: int = 4) -> None:
+    def __init__(
+        self, url: str | URL, *, readers: int = 12, lanes: int = 4, largest_batch: int = LARGEST_BATCH
+    ) -> None:
         url = _asyncpg_url(make_url(url))
+        self._largest_batch = largest_batch
         # Parameters are people's data, and an error's text ends up in logs.
         common: dict[str, Any] = {
             "max_overflow": 0,
@@ -243,7 +236,7 @@ class PostgresDatabase:
         )
         # SQLAlchemy's own pool wakes its waiters unfairly when there are more of them than connections.
         self._turn = asyncio.Semaphore(readers)
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[Waiting] = []
         self._free_lanes = lanes
         self._running: set[asyncio.Task[None]] = set()
 
@@ -258,7 +251,10 @@ class PostgresDatabase:
     read_slow = read
 
     async def write(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        waiting = _Waiting(lambda conn: unit(conn, *args, **kwargs), asyncio.get_running_loop())
+        return await self.write_together(lambda conn, _: [unit(conn, *args, **kwargs)], None)
+
+    async def write_together(self, units: Units[Item, T], item: Item) -> T:
+        waiting = Waiting(units, item)
         self._waiting.append(waiting)
         if self._free_lanes:
             self._free_lanes -= 1
@@ -281,12 +277,13 @@ class PostgresDatabase:
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting[:LARGEST_BATCH] = self._waiting[:LARGEST_BATCH], []
+                most = self._largest_batch
+                batch, self._waiting[:most] = self._waiting[:most], []
                 await self._commit(batch)
         finally:
             self._free_lanes += 1
 
-    async def _commit(self, batch: list[_Waiting]) -> None:
+    async def _commit(self, batch: list[Waiting]) -> None:
         for attempt in range(TRIES):
             try:
                 values = await self._transact(batch)
@@ -311,9 +308,9 @@ class PostgresDatabase:
                 waiting.settle(value, None)
             return
 
-    async def _transact(self, batch: list[_Waiting]) -> list[Any]:
+    async def _transact(self, batch: list[Waiting]) -> list[Any]:
         async with _reachable(), self._writer.connect() as conn:
-            values = await conn.run_sync(lambda sync: [waiting.work(sync) for waiting in batch])
+            values = await conn.run_sync(run_batch, batch)
             try:
                 await conn.commit()
             except Exception as error:
@@ -352,10 +349,11 @@ def _asyncpg_url(url: URL) -> URL:
     return url.set(drivername="postgresql+asyncpg")
 
 
-def open_database(url: str | URL, *, serving: bool = False) -> Database:
+def open_database(url: str | URL, *, serving: bool = False, largest_batch: int = LARGEST_BATCH) -> Database:
     """The database that a `DATABASE_URL` names: `sqlite:///path` or `postgresql://user@host/name`.
 
-    For PostgreSQL it must be called inside the running event loop that will use it.
+    For PostgreSQL it must be called inside the running event loop that will use it. `largest_batch` is how many
+    units may share one commit; 1 is for measuring what the sharing is worth.
 
     Raises:
         DatabaseBusy: the SQLite file is held by another process.
@@ -364,8 +362,8 @@ def open_database(url: str | URL, *, serving: bool = False) -> Database:
     parsed = make_url(url)
     match parsed.get_backend_name():
         case "sqlite":
-            return SqliteDatabase(parsed, serving=serving)
+            return SqliteDatabase(parsed, serving=serving, largest_batch=largest_batch)
         case "postgresql":
-            return PostgresDatabase(parsed)
+            return PostgresDatabase(parsed, largest_batch=largest_batch)
         case other:
             raise ValueError(f"{other} is not a database that Pasito knows: use sqlite:/// or postgresql://")

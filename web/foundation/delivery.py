@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    delete,
     exists,
     func,
     insert,
@@ -77,6 +78,8 @@ Index(
     postgresql_where=delivery.c.state == DEAD,
 )
 
+INSERT = insert(delivery)
+
 
 class TryLater(Exception):
     """The receiver is not to be had now. `after` is its own wish (Retry-After), if it had one."""
@@ -123,22 +126,28 @@ def enqueue(
     event_id: str | None = None,
 ) -> str:
     """Write down something to do outside, in the transaction of its cause. Returns its id."""
-    delivery_id, now = new_id(), utc_now()
-    conn.execute(
-        insert(delivery).values(
-            program_id=program_id,
-            id=delivery_id,
-            kind=kind,
-            lane=lane,
-            event_id=event_id,
-            payload=payload,
-            state=WAITING,
-            tries=0,
-            due_at=now,
-            created_at=now,
-        )
-    )
-    return delivery_id
+    row = delivery_row(program_id, kind, lane, payload, event_id)
+    conn.execute(INSERT, row)
+    return str(row["id"])
+
+
+def delivery_row(
+    program_id: str, kind: str, lane: str, payload: dict[str, Any], event_id: str | None = None
+) -> dict[str, Any]:
+    """The row of one delivery, for those who write many at once with `INSERT`."""
+    now = utc_now()
+    return {
+        "program_id": program_id,
+        "id": new_id(),
+        "kind": kind,
+        "lane": lane,
+        "event_id": event_id,
+        "payload": payload,
+        "state": WAITING,
+        "tries": 0,
+        "due_at": now,
+        "created_at": now,
+    }
 
 
 def claim(conn: Connection, most: int) -> list[Delivery]:
@@ -240,6 +249,15 @@ def replay(conn: Connection, program_id: str | None = None, delivery_id: str | N
     ).rowcount
 
 
+def drop(conn: Connection, delivery_id: str) -> int:
+    """Give up one delivery that was put aside; returns 0 where there is none of that id."""
+    return conn.execute(
+        update(delivery)
+        .where(delivery.c.state == DEAD, delivery.c.id == delivery_id)
+        .values(state=DROPPED, ended_at=utc_now(), payload={})
+    ).rowcount
+
+
 def dead_letters(conn: Connection, most: int = 100) -> list[dict[str, Any]]:
     """What was put aside, newest first, without what it says: ids, kinds and reasons only."""
     rows = conn.execute(
@@ -265,6 +283,15 @@ def backlog(conn: Connection) -> Backlog:
     ).one()
     dead = conn.scalar(select(func.count()).where(delivery.c.state == DEAD)) or 0
     return Backlog(waiting, dead, oldest)
+
+
+def purge_deliveries(conn: Connection) -> int:
+    """Delete what ended a month ago. What was put aside stays until a person has looked at it."""
+    return conn.execute(
+        delete(delivery).where(
+            delivery.c.state.in_((DONE, DROPPED)), delivery.c.ended_at <= utc_now() - timedelta(days=30)
+        )
+    ).rowcount
 
 
 def has_due(conn: Connection) -> bool:

@@ -19,7 +19,7 @@ from babel.messages.catalog import Message
 from babel.messages.pofile import read_po
 
 from web.foundation.formats import Formats
-from web.foundation.negotiation import weights
+from web.foundation.negotiation import LONGEST, weights
 
 SOURCE_LANGUAGE = "en"
 DOMAIN = "pasito"
@@ -39,6 +39,12 @@ def choose(offered: Sequence[str], *, link: str = "", customer: str = "", browse
     The link's language goes before the customer's own, that before the browser's `Accept-Language` field,
     that before the programme's default. `es-MX` is content with `es` and, failing that, with another `es-…`.
     """
+    return _choose(tuple(offered), link[:LONGEST_TAG], customer, browser[:LONGEST])
+
+
+@lru_cache(maxsize=1024)
+def _choose(offered: tuple[str, ...], link: str, customer: str, browser: str) -> str:
+    # Browsers of one country send a handful of fields between them, and every page asks this.
     for wanted in (link, customer, *_accepted(browser)):
         if match := _match(wanted.lower()[:LONGEST_TAG], offered):
             return match

@@ -4,13 +4,14 @@ Counted in this process by default, in Redis or Valkey when several processes mu
 does not answer loosens limits and never refuses a customer.
 """
 
+import asyncio
 import ipaddress
 import logging
 import time
 
 import msgspec
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage, Storage
+from limits.aio.storage import Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.storage import storage_from_string
 
@@ -53,22 +54,71 @@ class Limits:
     """Counts and refuses. `url` is empty for memory, or a redis:// or valkey:// address."""
 
     def __init__(self, url: str = "") -> None:
-        self._storage: Storage = _storage(url)
-        self._limiter = SlidingWindowCounterRateLimiter(self._storage)
+        self._counters = Counters()
+        self._shared = SlidingWindowCounterRateLimiter(_storage(url)) if url else None
         self._items: dict[Rule, RateLimitItem] = {}
 
     async def check(self, rule: Rule, *key: str) -> None:
         """Count one; raises TooMany where it is one too many."""
         item = self._items.get(rule) or self._items.setdefault(rule, parse(rule.quota))
+        if self._shared is None:
+            wait = self._counters.hit((rule.name, *key), item.amount, item.get_expiry())
+            if wait:
+                raise TooMany(rule, max(1, round(wait)))
+            return
         try:
-            if await self._limiter.hit(item, rule.name, *key):
+            if await self._shared.hit(item, rule.name, *key):
                 return
-            window = await self._limiter.get_window_stats(item, rule.name, *key)
+            window = await self._shared.get_window_stats(item, rule.name, *key)
         except Exception as error:  # whatever the store's client raises
             log.warning("limits are not counted: %s", type(error).__name__)
             return
         retry_after = max(1, round(window.reset_time - time.time()))
         raise TooMany(rule, retry_after)
+
+    async def are_counted(self, within: float) -> bool:
+        """Whether the store answers within so many seconds; this process's memory always does."""
+        if self._shared is None:
+            return True
+        try:
+            async with asyncio.timeout(within):
+                return bool(await self._shared.storage.check())
+        except TimeoutError:
+            return False
+
+
+class Counters:
+    """Sliding windows in this process's memory: what this window counted, and a share of what the last one did.
+
+    The library's own storage looks through all of its keys at each hit: a thousand networks cost a millisecond.
+    """
+
+    def __init__(self) -> None:
+        # The window's number, its count, and the count of the one before it.
+        self._counts: dict[tuple[str, ...], tuple[int, int, int]] = {}
+        self._ends: dict[tuple[str, ...], float] = {}
+        self._sweep_at = 10_000
+
+    def hit(self, key: tuple[str, ...], most: int, seconds: int) -> float:
+        """Count one and return 0, or the seconds until the window ends where it would be one too many."""
+        now = time.time()
+        window, passed = divmod(now, seconds)
+        known, count, before = self._counts.get(key, (0, 0, 0))
+        if known != window:
+            count, before = 0, count if known == window - 1 else 0
+        if int(before * (1 - passed / seconds) + count) >= most:
+            return seconds - passed
+        if len(self._counts) >= self._sweep_at:
+            self._sweep(now)
+        self._counts[key] = (int(window), count + 1, before)
+        self._ends[key] = (window + 2) * seconds
+        return 0
+
+    def _sweep(self, now: float) -> None:
+        """Forget what counts no longer; how often grows with what there is to look through."""
+        self._ends = {key: end for key, end in self._ends.items() if end > now}
+        self._counts = {key: self._counts[key] for key in self._ends}
+        self._sweep_at = max(10_000, 2 * len(self._counts))
 
 
 def network_of(address: str) -> str:
@@ -79,12 +129,12 @@ def network_of(address: str) -> str:
         return "unknown"
     # A server that listens on both families sees IPv4 clients as ::ffff:192.0.2.7; they are not all one network.
     parsed = getattr(parsed, "ipv4_mapped", None) or parsed
-    return str(ipaddress.ip_network((parsed, 24 if parsed.version == 4 else 64), strict=False))
+    if parsed.version == 4:
+        return f"{str(parsed).rpartition('.')[0]}.0/24"
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 def _storage(url: str) -> Storage:
-    if not url:
-        return MemoryStorage()
     # Valkey speaks Redis' protocol, and one client is enough. A store that hangs must not hold up pages.
     storage = storage_from_string(
         f"async+{url.replace('valkey', 'redis', 1)}",

@@ -6,6 +6,7 @@ stand outside that rule.
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -89,6 +90,12 @@ class Json(TypeDecorator[Any]):
 
 def insert_or_skip(conn: Connection, table: Table) -> PostgresInsert | SqliteInsert:
     """An INSERT that does nothing where a unique rule already has the row; `.returning()` tells which it was."""
-    if conn.dialect.name == "postgresql":
+    return _insert_or_skip(conn.dialect.name, table)
+
+
+@lru_cache
+def _insert_or_skip(dialect: str, table: Table) -> PostgresInsert | SqliteInsert:
+    # SQLAlchemy remembers with a statement how it is compiled; one made anew has to be looked up part by part.
+    if dialect == "postgresql":
         return postgres_insert(table).on_conflict_do_nothing()
     return sqlite_insert(table).on_conflict_do_nothing()

@@ -30,6 +30,13 @@ Refuse = Callable[[int, Scope, Receive, Send], Awaitable[None]]
 
 # A page that has scripts and styles states its own policy; all else may do nothing at all.
 CLOSED_POLICY = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+# ASGI has header names in lower case.
+WHERE_MISSING = (
+    (b"content-security-policy", CLOSED_POLICY),
+    (b"referrer-policy", b"strict-origin-when-cross-origin"),
+    (b"cache-control", b"no-store"),
+)
+PORT = re.compile(r":\d+$")
 
 
 class Shell:
@@ -52,7 +59,7 @@ class Shell:
         self._refuse = refuse
         self._metrics = metrics
         self._hosts = hosts
-        self._origins = frozenset((origin,))
+        self._origin = origin
         self._proxies = tuple(ipaddress.ip_network(network) for network in trusted_proxies)
         self._always = [
             (b"x-content-type-options", b"nosniff"),
@@ -112,26 +119,24 @@ class Shell:
         host = headers.get(b"host", b"").decode("latin-1").lower()
         # Those who watch over the process ask by its address.
         watched = scope["path"].startswith("/health/") or scope["path"] == "/metrics"
-        if re.sub(r":\d+$", "", host) not in self._hosts and not watched:
+        if PORT.sub("", host) not in self._hosts and not watched:
             return 421
         if scope["method"] in SAFE_METHODS or MACHINES.match(scope["path"]):
             return None
         return None if self._is_from_us(headers, host) else 403
 
     def _is_from_us(self, headers: dict[bytes, bytes], host: str) -> bool:
-        """Whether a form was sent from our own page: by Fetch Metadata, else by Origin.
+        """Whether a form may come from our own page: by Fetch Metadata, else by Origin.
 
-        A client that sends neither is an old browser or a program. Without our cookies there is nothing of
-        anybody's that it could act upon; with them, the page behind asks for the form's token.
+        Where neither says it the page behind decides, by the form's token: an old browser or a program sends
+        neither, and a page that keeps its referrer to itself makes browsers write `Origin: null`, which over plain
+        HTTP (a phone in the office) comes without Fetch Metadata (Fetch standard, "append a request Origin header").
         """
         site = headers.get(b"sec-fetch-site")
         if site is not None:
             return site in (b"same-origin", b"none")
-        origin = headers.get(b"origin")
-        if origin is not None:
-            given = origin.decode("latin-1").lower()
-            return given in self._origins or given.partition("://")[2] == host
-        return True
+        origin = headers.get(b"origin", b"null").decode("latin-1").lower()
+        return origin in ("null", self._origin, f"{self._origin.partition(':')[0]}://{host}")
 
     def _believe_proxy(self, scope: HTTPScope, headers: dict[bytes, bytes]) -> None:
         """Take the client's address from X-Forwarded-For, walking back over our own proxies only."""
@@ -152,15 +157,13 @@ class Shell:
         return any(parsed in network for network in self._proxies)
 
     def _with_headers(self, headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
-        complete = [*headers, *self._always, (b"x-request-id", request_id.encode())]
-        names = {name.lower() for name, _ in headers}
-        if b"content-security-policy" not in names:
-            complete.append((b"content-security-policy", CLOSED_POLICY))
-        if b"referrer-policy" not in names:
-            complete.append((b"referrer-policy", b"strict-origin-when-cross-origin"))
-        if b"cache-control" not in names:
-            complete.append((b"cache-control", b"no-store"))
-        return complete
+        names = {name for name, _ in headers}
+        return [
+            *headers,
+            *self._always,
+            *(header for header in WHERE_MISSING if header[0] not in names),
+            (b"x-request-id", request_id.encode()),
+        ]
 
 
 def _route_of(scope: HTTPScope) -> str:

@@ -11,9 +11,9 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.address import Email, Phone
 from web.foundation.delivery import enqueue
-from web.foundation.sealing import random_code
+from web.foundation.sealing import digest, random_code
 from web.foundation.tokens import for_url
-from web.loyalty.customer import AlreadyKnown, Registered, Registration, find_by_address, register
+from web.loyalty.customer import find_by_address
 from web.loyalty.event import WALLET_PASS_REQUESTED, record
 from web.loyalty.link import LIFETIMES, make_link, may_send_link
 from web.loyalty.program import Program
@@ -38,7 +38,8 @@ def ask_for_card(
         conn,
         program_id,
         CARD_REQUEST,
-        f"card_request:{address}"[:80],
+        # Hashed, for lanes outlive what is delivered in them, and most addresses here may belong to nobody we know.
+        f"card_request:{digest(address)}",
         {
             "email": msgspec.to_builtins(email),
             "phone": msgspec.to_builtins(phone),
@@ -54,16 +55,6 @@ def answer_request(conn: Connection, program: Program, payload: dict[str, Any], 
     known = find_by_address(conn, program.id, email, phone)
     if known is not None:
         request_pass(conn, program, known, "asked", msgspec.convert(payload["asked"], Asked), base_url)
-
-
-def register_or_request(
-    conn: Connection, program: Program, new: Registration, asked: Asked, base_url: str
-) -> Registered | AlreadyKnown:
-    """Register; where the address has a card already, send its owner the link instead."""
-    outcome = register(conn, new)
-    if isinstance(outcome, AlreadyKnown):
-        request_pass(conn, program, outcome.customer_id, "registered_again", asked, base_url)
-    return outcome
 
 
 def request_pass(

@@ -1,5 +1,7 @@
 """Consents: an append-only record of each decision, with the wording that was on the screen."""
 
+from typing import Any
+
 import msgspec
 from sqlalchemy import CheckConstraint, Column, Index, Integer, String, Table, insert
 from sqlalchemy.engine import Connection
@@ -27,6 +29,8 @@ Index(
     "ix_consent_event_customer", consent_event.c.program_id, consent_event.c.customer_id, consent_event.c.id
 )
 
+INSERT = insert(consent_event)
+
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """One box, ticked or left empty, under one version of its wording."""
@@ -47,28 +51,45 @@ def record_decisions(
     locale: str,
     source: str = "form",
     mechanism: str = "checkbox",
+    refusal: str = "refused",
 ) -> None:
-    """Write down what was decided. An empty box is a refusal, and is proven like a consent."""
-    if not decisions:
-        return
-    now = utc_now()
-    conn.execute(
-        insert(consent_event),
-        [
-            {
-                "program_id": program_id,
-                "id": new_id(),
-                "customer_id": customer_id,
-                "purpose": decision.purpose,
-                "channel": decision.channel,
-                "decision": "granted" if decision.granted else "refused",
-                "wording_version": decision.wording_version,
-                "wording_sha256": decision.wording_sha256,
-                "locale": locale,
-                "source": source,
-                "mechanism": mechanism,
-                "decided_at": now,
-            }
-            for decision in decisions
-        ],
+    """Write down what was decided. An empty box is a refusal, and is proven like a consent.
+
+    `refusal` is "withdrawn" where the consent was given before.
+    """
+    rows = decision_rows(
+        program_id, customer_id, decisions, locale=locale, source=source, mechanism=mechanism, refusal=refusal
     )
+    if rows:
+        conn.execute(INSERT, rows)
+
+
+def decision_rows(
+    program_id: str,
+    customer_id: str,
+    decisions: list[Decision],
+    *,
+    locale: str,
+    source: str = "form",
+    mechanism: str = "checkbox",
+    refusal: str = "refused",
+) -> list[dict[str, Any]]:
+    """The rows of one customer's decisions, for those who write many customers' at once with `INSERT`."""
+    now = utc_now()
+    return [
+        {
+            "program_id": program_id,
+            "id": new_id(),
+            "customer_id": customer_id,
+            "purpose": decision.purpose,
+            "channel": decision.channel,
+            "decision": "granted" if decision.granted else refusal,
+            "wording_version": decision.wording_version,
+            "wording_sha256": decision.wording_sha256,
+            "locale": locale,
+            "source": source,
+            "mechanism": mechanism,
+            "decided_at": now,
+        }
+        for decision in decisions
+    ]

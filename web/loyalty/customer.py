@@ -1,6 +1,7 @@
 """A customer: a person in one programme, and how they register."""
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from sqlalchemy import CheckConstraint, Column, Index, String, Table, select, update
@@ -10,10 +11,11 @@ from web.foundation.address import Email, Phone
 from web.foundation.schema import Id, Json, Moment, insert_or_skip, metadata, new_id, utc_now
 from web.foundation.sealing import digest
 from web.foundation.short_code import new_code
-from web.loyalty.consent import Decision, record_decisions
-from web.loyalty.event import ACCOUNT_VERIFIED, CUSTOMER_CREATED, record
-from web.loyalty.visit import grant
-from web.loyalty.wallet_pass import Platform, issue_pass
+from web.loyalty import consent, event
+from web.loyalty.consent import Decision, decision_rows
+from web.loyalty.event import ACCOUNT_VERIFIED, CUSTOMER_CREATED, event_row, record
+from web.loyalty.visit import grant_many
+from web.loyalty.wallet_pass import Platform, issue_passes, pass_row
 
 CARD_NUMBER_LENGTH = 12
 
@@ -31,6 +33,8 @@ customer = Table(
     # YYYY-MM-DD, or --MM-DD for those who keep the year to themselves.
     Column("birthday", String(10)),
     Column("extra", Json, nullable=False),
+    # Which messages they want; what is not there is wanted.
+    Column("notifications", Json),
     Column("external_id", String(120)),
     Column("card_number", String(16), nullable=False),
     Column("email_verified_at", Moment),
@@ -92,55 +96,91 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
     phone_verified_at: datetime | None
 
 
+class Details(msgspec.Struct, frozen=True, kw_only=True):
+    """What a customer told of themselves and may change alone."""
+
+    name: str | None
+    birthday: str | None
+    extra: dict[str, str]
+    locale: str
+
+
 _CONTACT = tuple(customer.c[name] for name in Contact.__struct_fields__)
 
 
 def register(conn: Connection, new: Registration) -> Registered | AlreadyKnown:
-    """Make a customer with consents, pass, event and grant, in one transaction and exactly once.
+    """Make a customer with consents, pass, event and grant, in one transaction and exactly once."""
+    return register_many(conn, [new])[0]
+
+
+def register_many(conn: Connection, newcomers: list[Registration]) -> list[Registered | AlreadyKnown]:
+    """Like `register`, for many at once with as many statements as for one.
 
     The unique rules of the table decide, so that fifty taps at the same moment make one customer.
     """
-    customer_id, now = new_id(), utc_now()
-    made = conn.scalar(
-        insert_or_skip(conn, customer)
-        .values(
-            program_id=new.program_id,
-            id=customer_id,
-            email=new.email.value if new.email else None,
-            email_key=new.email.key if new.email else None,
-            phone=new.phone.e164 if new.phone else None,
-            name=new.name,
-            locale=new.locale,
-            birthday=new.birthday,
-            extra=new.extra,
-            card_number=new_code(CARD_NUMBER_LENGTH),
-            origin=new.origin,
-            visit_id=new.visit_id,
-            first_touch_id=new.first_touch_id,
-            last_touch_id=new.last_touch_id,
-            created_at=now,
-            updated_at=now,
-        )
-        .returning(customer.c.id)
-    )
-    if made is None:
-        return _met_before(conn, new)
-    record_decisions(conn, new.program_id, customer_id, new.consents, locale=new.locale)
-    if new.platform is not None:
-        issue_pass(conn, new.program_id, customer_id, new.platform, new.last_touch_id)
-    record(
+    rows = [_row(new) for new in newcomers]
+    # Two transactions that wait for each other's addresses must meet them in the same order.
+    in_order = sorted(rows, key=lambda row: (row["email_key"] or "", row["phone"] or ""))
+    made = set(conn.scalars(insert_or_skip(conn, customer).returning(customer.c.id), in_order))
+    fresh = [(new, row["id"]) for new, row in zip(newcomers, rows, strict=True) if row["id"] in made]
+    _add_what_belongs(conn, fresh)
+    return [
+        Registered(row["id"]) if row["id"] in made else _met_before(conn, new)
+        for new, row in zip(newcomers, rows, strict=True)
+    ]
+
+
+def _row(new: Registration) -> dict[str, Any]:
+    now = utc_now()
+    return {
+        "program_id": new.program_id,
+        "id": new_id(),
+        "email": new.email.value if new.email else None,
+        "email_key": new.email.key if new.email else None,
+        "phone": new.phone.e164 if new.phone else None,
+        "name": new.name,
+        "locale": new.locale,
+        "birthday": new.birthday,
+        "extra": new.extra,
+        "card_number": new_code(CARD_NUMBER_LENGTH),
+        "origin": new.origin,
+        "visit_id": new.visit_id,
+        "first_touch_id": new.first_touch_id,
+        "last_touch_id": new.last_touch_id,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def _add_what_belongs(conn: Connection, fresh: list[tuple[Registration, str]]) -> None:
+    """The consents, pass, event and grant of each new customer."""
+    decisions = [
+        row
+        for new, customer_id in fresh
+        for row in decision_rows(new.program_id, customer_id, new.consents, locale=new.locale)
+    ]
+    if decisions:
+        conn.execute(consent.INSERT, decisions)
+    issue_passes(
         conn,
-        new.program_id,
-        CUSTOMER_CREATED,
-        customer_id,
-        {
-            "origin": new.origin,
-            "consents": [decision.purpose for decision in new.consents if decision.granted],
-            "utm": new.utm,
-        },
+        [
+            pass_row(new.program_id, customer_id, new.platform, new.last_touch_id)
+            for new, customer_id in fresh
+            if new.platform is not None
+        ],
     )
-    grant(conn, new.program_id, new.visit_id, customer_id)
-    return Registered(customer_id)
+    if fresh:
+        conn.execute(event.INSERT, [_created(new, customer_id) for new, customer_id in fresh])
+    grant_many(conn, [(new.program_id, new.visit_id, customer_id) for new, customer_id in fresh])
+
+
+def _created(new: Registration, customer_id: str) -> dict[str, Any]:
+    properties = {
+        "origin": new.origin,
+        "consents": [decision.purpose for decision in new.consents if decision.granted],
+        "utm": new.utm,
+    }
+    return event_row(new.program_id, CUSTOMER_CREATED, customer_id, properties)
 
 
 def find_by_address(
@@ -166,6 +206,25 @@ def find_contact(conn: Connection, program_id: str, customer_id: str) -> Contact
         select(*_CONTACT).where(customer.c.program_id == program_id, customer.c.id == customer_id)
     ).one_or_none()
     return None if row is None else Contact(**row._mapping)
+
+
+def find_details(conn: Connection, program_id: str, customer_id: str) -> Details:
+    """What a customer told of themselves."""
+    row = conn.execute(
+        select(customer.c.name, customer.c.birthday, customer.c.extra, customer.c.locale).where(
+            customer.c.program_id == program_id, customer.c.id == customer_id
+        )
+    ).one()
+    return Details(**row._mapping)
+
+
+def change_details(conn: Connection, program_id: str, customer_id: str, details: Details) -> None:
+    """Keep what a customer changed; the card shows it from now on."""
+    conn.execute(
+        update(customer)
+        .where(customer.c.program_id == program_id, customer.c.id == customer_id)
+        .values(**msgspec.structs.asdict(details), updated_at=utc_now())
+    )
 
 
 def address_hash(address: str) -> str:

@@ -14,6 +14,9 @@ WALLET_PASS_REQUESTED = "Wallet pass requested"
 ACCOUNT_VERIFIED = "Account verified"
 # Ours, outside the eighteen: a confirmation link had run out and its owner asked for another.
 VERIFICATION_REQUESTED = "Verification requested"
+ADDRESS_CHANGE_REQUESTED = "Address change requested"
+ADDRESS_CHANGED = "Address changed"
+CUSTOMER_ERASED = "Customer erased"
 
 event = Table(
     "event",
@@ -43,6 +46,8 @@ Index(
     postgresql_where=event.c.dispatched_at.is_(None),
 )
 
+INSERT = insert(event)
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One recorded event. `id` is a UUIDv7 and doubles as the key by which receivers drop repeats."""
@@ -59,19 +64,24 @@ def record(
     conn: Connection, program_id: str, name: str, customer_id: str | None, properties: dict[str, Any]
 ) -> str:
     """Write down that `name` happened; returns the event's id. Call it in the transaction of the change."""
-    event_id = new_id()
-    conn.execute(
-        insert(event).values(
-            program_id=program_id,
-            id=event_id,
-            name=name,
-            version=1,
-            customer_id=customer_id,
-            at=utc_now(),
-            properties=properties,
-        )
-    )
-    return event_id
+    row = event_row(program_id, name, customer_id, properties)
+    conn.execute(INSERT, row)
+    return str(row["id"])
+
+
+def event_row(
+    program_id: str, name: str, customer_id: str | None, properties: dict[str, Any]
+) -> dict[str, Any]:
+    """The row of one event, for those who write many at once with `INSERT`."""
+    return {
+        "program_id": program_id,
+        "id": new_id(),
+        "name": name,
+        "version": 1,
+        "customer_id": customer_id,
+        "at": utc_now(),
+        "properties": properties,
+    }
 
 
 def take_waiting(conn: Connection, most: int) -> list[Event]:

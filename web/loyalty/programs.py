@@ -13,6 +13,7 @@ class Programs:
         self._sealer = sealer
         self._by_slug: dict[str, Program] = {}
         self._by_id: dict[str, Program] = {}
+        self.are_loaded = False
 
     def get(self, slug: str) -> Program | None:
         return self._by_slug.get(slug)
@@ -35,3 +36,4 @@ class Programs:
                     self._by_id[loaded.id] = loaded
         for slug in self._by_slug.keys() - current.keys():
             self._by_id.pop(self._by_slug.pop(slug).id, None)
+        self.are_loaded = True

@@ -1,5 +1,6 @@
 """A touch: one arrival with its UTM parameters, append-only. First and last touch follow a person to the card."""
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import msgspec
@@ -48,7 +49,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def read_arrival(
-    query: dict[str, str],
+    query: Mapping[str, str],
     referrer: str | None,
     own_host: str,
     landing_path: str,

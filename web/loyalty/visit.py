@@ -9,7 +9,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Index, String, Table, UniqueConstraint, delete, insert, select, update
+from sqlalchemy import (
+    Column,
+    Index,
+    String,
+    Table,
+    UniqueConstraint,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import Id, Json, Moment, metadata, new_id, utc_now
@@ -37,7 +48,7 @@ visit = Table(
 Index("ix_visit_expires_at", visit.c.expires_at)
 
 
-class Visit(msgspec.Struct, frozen=True, kw_only=True):
+class Visit(msgspec.Struct, frozen=True):
     """A browser's visit. `draft` holds what was typed, by step."""
 
     id: str
@@ -76,6 +87,28 @@ def find_visit(conn: Connection, program_id: str, token: str | None) -> Visit | 
         )
     ).one_or_none()
     return None if row is None else Visit(**row._mapping)
+
+
+_MANY = select(visit.c.program_id, visit.c.token_hash, *_COLUMNS).where(
+    visit.c.program_id.in_(bindparam("programs", expanding=True)),
+    visit.c.token_hash.in_(bindparam("hashes", expanding=True)),
+    visit.c.expires_at > bindparam("now"),
+)
+
+
+def find_visits(conn: Connection, keys: list[tuple[str, str]]) -> list[Visit | None]:
+    """The visits that so many cookies name, each by its programme's id and its token, in one round trip."""
+    hashed = [(program_id, digest(token)) for program_id, token in keys]
+    rows = conn.execute(
+        _MANY,
+        {
+            "programs": list({program_id for program_id, _ in hashed}),
+            "hashes": [token_hash for _, token_hash in hashed],
+            "now": utc_now(),
+        },
+    )
+    found = {(row[0], row[1]): Visit(*row[2:]) for row in rows}
+    return [found.get(key) for key in hashed]
 
 
 def begin_visit(conn: Connection, program_id: str, draft: dict[str, Any] | None = None) -> tuple[str, str]:
@@ -135,13 +168,27 @@ def keep_draft(
     return token
 
 
+_GRANT = (
+    update(visit)
+    .where(visit.c.program_id == bindparam("its_program"), visit.c.id == bindparam("its_id"))
+    .values(customer_id=bindparam("customer"), granted_until=bindparam("until"), draft={})
+)
+
+
 def grant(conn: Connection, program_id: str, visit_id: str, customer_id: str) -> None:
     """Let this browser fetch the card for 15 minutes. The draft is no longer needed and goes."""
-    conn.execute(
-        update(visit)
-        .where(visit.c.program_id == program_id, visit.c.id == visit_id)
-        .values(customer_id=customer_id, granted_until=utc_now() + GRANT, draft={})
-    )
+    grant_many(conn, [(program_id, visit_id, customer_id)])
+
+
+def grant_many(conn: Connection, grants: list[tuple[str, str, str]]) -> None:
+    """Like `grant`, for many: each a programme's id, a visit's and a customer's."""
+    until = utc_now() + GRANT
+    rows = [
+        {"its_program": program_id, "its_id": visit_id, "customer": customer_id, "until": until}
+        for program_id, visit_id, customer_id in grants
+    ]
+    if rows:
+        conn.execute(_GRANT, rows)
 
 
 def forget_visit(conn: Connection, program_id: str, token: str) -> None:

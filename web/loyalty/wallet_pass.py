@@ -1,13 +1,14 @@
 """A pass: one issued copy of the card, for one wallet. Its serial and its token never change."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import CheckConstraint, Column, Index, String, Table, select, update
 from sqlalchemy.engine import Connection
 
-from web.foundation.delivery import enqueue
+from web.foundation import delivery
+from web.foundation.delivery import delivery_row
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, new_id, utc_now
 from web.foundation.sealing import random_token
 
@@ -71,24 +72,39 @@ def issue_pass(
     conn: Connection, program_id: str, customer_id: str, platform: Platform, touch_id: str | None = None
 ) -> None:
     """Issue the loyalty card for a wallet, once: where the customer has a living one nothing changes."""
-    pass_id = conn.scalar(
-        insert_or_skip(conn, wallet_pass)
-        .values(
-            program_id=program_id,
-            id=new_id(),
-            customer_id=customer_id,
-            platform=platform,
-            kind="loyalty",
-            token=random_token(),
-            status="created",
-            touch_id=touch_id,
-            created_at=utc_now(),
+    issue_passes(conn, [pass_row(program_id, customer_id, platform, touch_id)])
+
+
+def issue_passes(conn: Connection, rows: list[dict[str, Any]]) -> None:
+    """Issue many cards at once, each of them once. Google is told of its own."""
+    if not rows:
+        return
+    issued = set(conn.scalars(insert_or_skip(conn, wallet_pass).returning(wallet_pass.c.id), rows))
+    tellings = [
+        delivery_row(
+            row["program_id"], GOOGLE_CARD, f"{GOOGLE_CARD}:{row['id']}", {"customer_id": row["customer_id"]}
         )
-        .returning(wallet_pass.c.id)
-    )
-    if pass_id is not None and platform == "google":
-        payload = {"customer_id": customer_id}
-        enqueue(conn, program_id, GOOGLE_CARD, f"{GOOGLE_CARD}:{pass_id}", payload)
+        for row in rows
+        if row["id"] in issued and row["platform"] == "google"
+    ]
+    if tellings:
+        conn.execute(delivery.INSERT, tellings)
+
+
+def pass_row(
+    program_id: str, customer_id: str, platform: Platform, touch_id: str | None = None
+) -> dict[str, Any]:
+    return {
+        "program_id": program_id,
+        "id": new_id(),
+        "customer_id": customer_id,
+        "platform": platform,
+        "kind": "loyalty",
+        "token": random_token(),
+        "status": "created",
+        "touch_id": touch_id,
+        "created_at": utc_now(),
+    }
 
 
 def find_pass(conn: Connection, program_id: str, customer_id: str, platform: Platform) -> Pass | None:
@@ -103,6 +119,16 @@ def find_pass(conn: Connection, program_id: str, customer_id: str, platform: Pla
         )
     ).one_or_none()
     return None if row is None else Pass(**row._mapping)
+
+
+def passes_of(conn: Connection, program_id: str, customer_id: str) -> list[Pass]:
+    """Every pass of a customer, the newest first."""
+    rows = conn.execute(
+        select(*_COLUMNS)
+        .where(wallet_pass.c.program_id == program_id, wallet_pass.c.customer_id == customer_id)
+        .order_by(wallet_pass.c.id.desc())
+    )
+    return [Pass(**row._mapping) for row in rows]
 
 
 def mark_stored(conn: Connection, program_id: str, pass_id: str) -> None:

@@ -158,9 +158,12 @@ def _read_birthday(typed: dict[str, str], required: bool) -> tuple[str, str]:
 
 
 def _day(typed: dict[str, str]) -> date | None:
+    """A year has four figures: whoever writes 90 means 1990, and would not be told."""
+    if not (len(typed["year"]) == 4 and all(part.isdecimal() for part in typed.values())):
+        return None
     try:
         return date(int(typed["year"]), int(typed["month"]), int(typed["day"]))
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
 
 

@@ -13,16 +13,16 @@ from web.foundation.schema import utc_now
 from web.foundation.sealing import random_code
 from web.foundation.tokens import BadToken, from_url, read
 from web.loyalty.card_request import Asked, request_pass
-from web.loyalty.link import Link, Purpose, find_link, use_link
+from web.loyalty.link import Link, Purpose, find_link, revoke_siblings, use_link
 from web.loyalty.program import Program
 from web.loyalty.visit import Visit, begin_visit, find_visit, grant
 from web.loyalty.wallet_pass import Platform
 from web.pages.card_view import bare_card_view
 from web.pages.front_door import record_arrival
 from web.pages.register import sent_view
-from web.pages.visitor import AnyRequest, Visitor
+from web.pages.visitor import AnyRequest, NoSuchProgram, Visitor
 from web.pages.wallet_pass import hand_over
-from web.pages.wallet_view import wallet_view
+from web.pages.wallet_view import PLATFORMS, wallet_view
 
 OPENS_CARD: tuple[Purpose, ...] = ("download", "handoff")
 
@@ -30,7 +30,7 @@ OPENS_CARD: tuple[Purpose, ...] = ("download", "handoff")
 @get("/{slug:str}/download", name="download")
 async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     visitor = Visitor(request, slug)
-    await record_arrival(visitor)
+    await record_arrival(visitor, "/download")
     token = request.query_params.get("token")
     code = _code_in(visitor, token) if token else visitor.link_code
     return await _show(visitor, code, arrived=token is not None)
@@ -40,7 +40,7 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
 async def show_short(request: AnyRequest, slug: FromPath[str], code: FromPath[str]) -> Response[bytes]:
     """The same link in few letters: for an SMS, and for the code that a phone scans from a computer's screen."""
     visitor = Visitor(request, slug)
-    await record_arrival(visitor)
+    await record_arrival(visitor, "/l")
     return await _show(visitor, code.upper(), arrived=True)
 
 
@@ -52,7 +52,7 @@ async def taken(request: AnyRequest, slug: FromPath[str], code: FromPath[str]) -
     if link is not None and link.is_good(utc_now()):
         return Response(b"", status_code=204)
     state = "taken" if link is not None and link.used_at else "expired"
-    return visitor.page("_handoff.html", handoff={"state": state})
+    return visitor.page("_handoff.html", handoff={"state": state}, referrer="no-referrer")
 
 
 @post("/{slug:str}/download/{platform:str}", name="download_use")
@@ -60,8 +60,10 @@ async def use(request: AnyRequest, slug: FromPath[str], platform: FromPath[str])
     """The tap: uses the link up, grants this browser 15 minutes, and hands the card over."""
     visitor = Visitor(request, slug)
     await visitor.form()
-    await visitor.site.limit(LINK_USE, visitor.program.id, visitor.network)
     wallet: Platform = "apple" if platform == "apple" else "google"
+    if platform != wallet or getattr(visitor.site, wallet) is None:
+        raise NoSuchProgram(platform)
+    await visitor.site.limit(LINK_USE, visitor.program.id, visitor.network)
     code = visitor.link_code or ""
     customer_id, token = await visitor.site.database.write(_use, visitor.program, code, visitor.visit_token)
     if customer_id is None:
@@ -81,7 +83,7 @@ async def send_again(request: AnyRequest, slug: FromPath[str]) -> Response[bytes
         _request_for_owner, visitor.program, code, visitor.asked, visitor.site.settings.base_url
     )
     visitor.site.work_to_do.set()
-    return visitor.page("card/sent.html", sent={**sent_view(visitor, ""), "channel": "mail", "masked": ""})
+    return visitor.page("card/sent.html", sent=sent_view(visitor, ""))
 
 
 async def _show(visitor: Visitor, code: str | None, *, arrived: bool) -> Response[bytes]:
@@ -91,10 +93,8 @@ async def _show(visitor: Visitor, code: str | None, *, arrived: bool) -> Respons
         code = code or random_code()
         visitor.keep_link(code)
         if not in_app:
-            platform = visitor.request.query_params.get("platform")
-            return visitor.redirect(
-                "/download" + (f"?platform={platform}" if platform in ("ios", "android") else "")
-            )
+            platform = visitor.request.query_params.get("platform", "").lower()
+            return visitor.redirect("/download" + (f"?platform={platform}" if platform in PLATFORMS else ""))
     link, visit = await visitor.site.database.read(_look, visitor.program.id, code, visitor.visit_token)
     granted = visit.granted_customer() if visit else None
     if link is not None and link.is_good(utc_now()):
@@ -102,8 +102,15 @@ async def _show(visitor: Visitor, code: str | None, *, arrived: bool) -> Respons
     elif link is not None and granted == link.customer_id:
         wallet = await wallet_view(visitor, customer_id=granted)
     else:
-        return visitor.page("download/dead.html", 410, action_url=f"/{visitor.program.slug}/download/again")
-    return visitor.page("download/show.html", card=bare_card_view(visitor), wallet=wallet)
+        return visitor.page(
+            "download/dead.html",
+            410,
+            referrer="no-referrer",
+            action_url=f"/{visitor.program.slug}/download/again",
+        )
+    return visitor.page(
+        "download/show.html", referrer="no-referrer", card=bare_card_view(visitor), wallet=wallet
+    )
 
 
 def _code_in(visitor: Visitor, token: str) -> str | None:
@@ -132,6 +139,7 @@ def _use(conn: Connection, program: Program, code: str, visit_token: str | None)
     )
     if customer_id is None:
         return None, ""
+    revoke_siblings(conn, program.id, customer_id, code)
     visit, token = find_visit(conn, program.id, visit_token), visit_token
     if visit is None or token is None:
         visit_id, token = begin_visit(conn, program.id)

@@ -1,7 +1,6 @@
 """Errors in plain words and in the programme's brand: what is so, and what to do next. Never how it came about."""
 
 import math
-from typing import Any
 
 import structlog
 from litestar import Request, Response
@@ -10,11 +9,13 @@ from litestar.types import Receive, Scope, Send
 
 from web.foundation.compression import compress, negotiate
 from web.foundation.database import DatabaseUnreachable
-from web.foundation.languages import N_, choose
+from web.foundation.languages import N_
 from web.foundation.limits import TooMany
 from web.loyalty.program import Program
+from web.pages.forms import BadForm, Forged
+from web.pages.member import LoggedOut
 from web.pages.site import Site, site_of
-from web.pages.visitor import BadForm, Forged, NoSuchProgram, NotYet
+from web.pages.visitor import AnyRequest, NoSuchProgram, NotYet, language_of, wants_part
 
 log = structlog.get_logger("errors")
 
@@ -36,6 +37,7 @@ WORDS: dict[int, tuple[str, str]] = {
     503: (N_("Back in a moment"), N_("Nothing you typed is lost. Please try again shortly.")),
 }
 SECONDS, MINUTES = N_("%(count)s seconds"), N_("%(count)s minutes")
+AGAIN_IN = N_("Please try again in %(time)s.")
 TO_THE_DOOR = N_("To the front door")
 RETRY_AFTER_FAULT = 5
 
@@ -58,29 +60,33 @@ def status_of(error: Exception) -> int:
             return 500
 
 
-def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def answer_error(request: AnyRequest, error: Exception) -> Response[bytes]:
     """The page for an error that a handler raised, or that no handler was found."""
+    if isinstance(error, LoggedOut):
+        return error.visitor.redirect("/card")
     status = status_of(error)
     if status >= 500:
         log.error(
             "failed", status=status, kind=type(error).__name__, exc_info=error if status == 500 else None
         )
     wait = error.retry_after if isinstance(error, TooMany) else RETRY_AFTER_FAULT if status == 503 else None
-    return error_page(site_of(request), request.scope, status, wait)
+    page = error_page(site_of(request), request, status, wait)
+    if status == 405 and isinstance(error, HTTPException):
+        page.headers.update(error.headers or {})
+    return page
 
 
 async def refuse(site: Site, status: int, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a request that the shell turned away."""
-    response = error_page(site, scope, status, None)
-    await response.to_asgi_response(app=None, request=Request(scope))(scope, receive, send)
+    request: AnyRequest = Request(scope)
+    response = error_page(site, request, status, None)
+    await response.to_asgi_response(app=None, request=request)(scope, receive, send)
 
 
-def error_page(site: Site, scope: Scope, status: int, wait: int | None) -> Response[bytes]:
-    program = _program(site, scope["path"])
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    language = choose(
-        program.settings.languages if program else site.renderer.catalogues.languages,
-        browser=headers.get("accept-language", ""),
+def error_page(site: Site, request: AnyRequest, status: int, wait: int | None) -> Response[bytes]:
+    program = _program(site, request.scope["path"])
+    language = language_of(
+        request, program.settings.languages if program else site.renderer.catalogues.languages
     )
     frame = site.frame(program, language)
     title, text = WORDS.get(status) or WORDS[500 if status >= 500 else 400]
@@ -92,7 +98,7 @@ def error_page(site: Site, scope: Scope, status: int, wait: int | None) -> Respo
         style=frame.style,
         languages=[],
         form_token="",
-        partial=headers.get("hx-request") == "true",
+        partial=wants_part(request),
         htmx_url=site.htmx_url,
         noindex=True,
         status=status,
@@ -101,7 +107,7 @@ def error_page(site: Site, scope: Scope, status: int, wait: int | None) -> Respo
         retry_in=_in_words(site, language, wait) if wait else None,
         action_url=frame.base or None,
         action_text=site.renderer.text(language, TO_THE_DOOR),
-        reference=scope.get("request_id") if status >= 500 else None,
+        reference=request.scope.get("request_id") if status >= 500 else None,
     ).encode()
     answer = {
         "content-security-policy": frame.policy,
@@ -111,7 +117,7 @@ def error_page(site: Site, scope: Scope, status: int, wait: int | None) -> Respo
     }
     if wait:
         answer["retry-after"] = str(wait)
-    if coding := negotiate(headers.get("accept-encoding", "")):
+    if coding := negotiate(request.headers.get("accept-encoding", "")):
         html = compress(html, coding)
         answer["content-encoding"] = coding
     return Response(html, status_code=status, headers=answer, media_type="text/html")
@@ -119,6 +125,11 @@ def error_page(site: Site, scope: Scope, status: int, wait: int | None) -> Respo
 
 def _program(site: Site, path: str) -> Program | None:
     return site.programs.get(path.strip("/").partition("/")[0].lower())
+
+
+def words_to_wait(site: Site, language: str, seconds: int) -> str:
+    """The sentence for a form that came too often, to stand beside what was typed."""
+    return site.renderer.text(language, AGAIN_IN, time=_in_words(site, language, seconds))
 
 
 def _in_words(site: Site, language: str, seconds: int) -> str:

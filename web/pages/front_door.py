@@ -8,6 +8,7 @@ from web.loyalty.program import image_of
 from web.loyalty.sign import CODE_LENGTH, find_sign
 from web.loyalty.touch import read_arrival
 from web.loyalty.visit import arrive
+from web.pages.sent import header, query
 from web.pages.site import site_of
 from web.pages.visitor import AnyRequest, NoSuchProgram, Visitor
 from web.wallet.mark import draw_mark
@@ -16,7 +17,7 @@ from web.wallet.mark import draw_mark
 @get("/{slug:str}", name="front_door")
 async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     visitor = Visitor(request, slug)
-    await record_arrival(visitor)
+    await record_arrival(visitor, "")
     return visitor.kept_page("front_door/show.html")
 
 
@@ -70,18 +71,16 @@ async def _picture(request: AnyRequest, slug: str, kind: str) -> Response[bytes]
     )
 
 
-async def record_arrival(visitor: Visitor) -> None:
-    """Keep the touch of an arrival that names a campaign or a referrer; a plain one costs no row."""
-    if visitor.is_looking_ahead or visitor.is_partial:
-        return
+async def record_arrival(visitor: Visitor, landing: str) -> None:
+    """Keep the touch of an arrival that names a campaign or a referrer; a plain one costs no row.
+
+    `landing` is the page below the programme's address, without what may be secret in it.
+    """
     request = visitor.request
-    query = request.query_params.dict() if request.scope["query_string"] else {}
-    arrival = read_arrival(
-        {name: values[-1] if isinstance(values, list) else values for name, values in query.items()},
-        request.headers.get("referer"),
-        request.url.hostname or "",
-        request.scope["path"],
-    )
+    given, referrer = query(request), header(request, b"referer")
+    if not (given or referrer) or visitor.is_looking_ahead or visitor.is_partial:
+        return
+    arrival = read_arrival(dict(given), referrer, request.url.hostname or "", visitor.address(landing, []))
     if arrival.is_worth_keeping:
         token = await visitor.site.database.write(arrive, visitor.program.id, visitor.visit_token, arrival)
         visitor.keep_visit(token)

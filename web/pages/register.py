@@ -10,11 +10,11 @@ import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from web.foundation.address import Email, Phone, mask_email, mask_phone
-from web.foundation.limits import REGISTRATION, REGISTRATION_BURST
-from web.loyalty.card_request import register_or_request
-from web.loyalty.customer import Registered, Registration, find_contact
+from web.foundation.address import mask_email, mask_phone
+from web.foundation.limits import REGISTRATION, REGISTRATION_BURST, TooMany
+from web.loyalty.customer import AlreadyKnown, Registered, find_contact
 from web.loyalty.link import MOST_LINK_MESSAGES_AN_HOUR
+from web.loyalty.registration import CONTACT, Completion, NothingBegun, complete_visits
 from web.loyalty.standing import standing_of
 from web.loyalty.visit import Visit, find_visit, forget_visit, keep_draft
 from web.pages.about_form import blank_about, read_about, typed_values
@@ -24,22 +24,22 @@ from web.pages.front_door import record_arrival
 from web.pages.visitor import AnyRequest, Visitor
 from web.pages.wallet_view import wallet_platform, wallet_view
 
-CONTACT, ABOUT = "contact", "about"
+ABOUT = "about"
 AGAIN_AFTER_MINUTES = 60 // MOST_LINK_MESSAGES_AN_HOUR
 
 
 @get("/{slug:str}/register", name="register")
 async def show_contact(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     visitor = Visitor(request, slug)
-    await record_arrival(visitor)
+    await record_arrival(visitor, "/register")
     asks = visitor.program.settings.asks
     visit = await _visit(visitor)
     if visit is not None and visit.granted_customer():
         return visitor.redirect("/register/card")
-    if visit is None:
+    if not visitor.visit_token:
         form = blank_contact(visitor, "/register", asks)
         return visitor.kept_page("register/contact.html", form=msgspec.structs.asdict(form))
-    typed = visit.draft.get(CONTACT, {}).get("typed", "")
+    typed = visit.draft.get(CONTACT, {}).get("typed", "") if visit else ""
     form = blank_contact(visitor, "/register", asks, typed)
     return visitor.page("register/contact.html", form=msgspec.structs.asdict(form), noindex=False)
 
@@ -81,50 +81,45 @@ async def show_about(request: AnyRequest, slug: FromPath[str]) -> Response[bytes
 async def complete(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     visitor = Visitor(request, slug)
     posted = await visitor.form()
-    visit = await _visit(visitor)
-    if visit is None:
-        return visitor.redirect("/register")
-    if visit.granted_customer():
-        # The second tap of a double tap, or a reload after the answer was lost on its way.
-        return visitor.redirect("/register/card")
-    if CONTACT not in visit.draft:
+    if not visitor.visit_token:
         return visitor.redirect("/register")
     typed = typed_values(visitor, posted)
     form = blank_about(visitor, typed)
     about = read_about(visitor, form, typed)
     if about is None:
+        if (elsewhere := await _elsewhere(visitor)) is not None:
+            return elsewhere
         await _keep_about(visitor, typed)
         return visitor.page("register/about.html", 422, form=msgspec.structs.asdict(form))
     try:
         await visitor.site.limit(REGISTRATION_BURST, visitor.program.id, visitor.network)
         await visitor.site.limit(REGISTRATION, visitor.program.id, visitor.network)
-    except Exception:
+    except TooMany:
+        if (elsewhere := await _elsewhere(visitor)) is not None:
+            return elsewhere
         await _keep_about(visitor, typed)
         raise
-    address = visit.draft[CONTACT]
-    registration = Registration(
-        program_id=visitor.program.id,
-        visit_id=visit.id,
-        email=msgspec.convert(address.get("email"), Email | None),
-        phone=msgspec.convert(address.get("phone"), Phone | None),
+    completion = Completion(
+        program=visitor.program,
+        visit_token=visitor.visit_token,
         name=about.name,
         locale=visitor.language,
         birthday=about.birthday,
         extra=about.extra,
         consents=about.consents,
         platform=wallet_platform(visitor),
-        first_touch_id=visit.first_touch_id,
-        last_touch_id=visit.last_touch_id,
+        asked=lambda: visitor.asked,
+        base_url=visitor.site.settings.base_url,
     )
-    outcome = await visitor.site.database.write(
-        register_or_request,
-        visitor.program,
-        registration,
-        visitor.asked,
-        visitor.site.settings.base_url,
-    )
-    visitor.site.work_to_do.set()
-    return visitor.redirect("/register/card" if isinstance(outcome, Registered) else "/register/sent")
+    match await visitor.site.database.write_together(complete_visits, completion):
+        case Registered():
+            visitor.site.work_to_do.set()
+            return visitor.redirect("/register/card")
+        case AlreadyKnown():
+            visitor.site.work_to_do.set()
+            return visitor.redirect("/register/sent")
+        case NothingBegun():
+            return visitor.redirect("/register")
 
 
 @get("/{slug:str}/register/sent", name="register_sent")
@@ -182,10 +177,13 @@ async def start_over(request: AnyRequest, slug: FromPath[str]) -> Response[bytes
 
 
 def sent_view(visitor: Visitor, typed: str) -> dict[str, Any]:
-    """Where to look, in terms of what this person typed themselves; alike for known and unknown."""
+    """Where to look, in terms of what this person typed themselves; alike for known and unknown.
+
+    Empty where nothing was typed: the address of a link's owner is not shown.
+    """
     return {
         "masked": typed,
-        "channel": "mail" if "@" in typed else "sms",
+        "channel": "sms" if typed and "@" not in typed else "mail",
         "again_after_minutes": AGAIN_AFTER_MINUTES,
         "request_url": f"/{visitor.program.slug}/card",
     }
@@ -195,6 +193,15 @@ async def _visit(visitor: Visitor) -> Visit | None:
     if not visitor.visit_token:
         return None
     return await visitor.site.database.read(find_visit, visitor.program.id, visitor.visit_token)
+
+
+async def _elsewhere(visitor: Visitor) -> Response[bytes] | None:
+    """Where a visitor belongs who has not given an address yet, or has the card already."""
+    visit = await _visit(visitor)
+    if visit is not None and visit.granted_customer():
+        # The second tap of a double tap, or a reload after the answer was lost on its way.
+        return visitor.redirect("/register/card")
+    return None if visit is not None and CONTACT in visit.draft else visitor.redirect("/register")
 
 
 async def _keep_about(visitor: Visitor, typed: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ async def show(request: AnyRequest) -> Response[bytes]:
     site = site_of(request)
     programs = site.programs.all()
     if len(programs) != 1:
-        return error_page(site, request.scope, 404, None)
+        return error_page(site, request, 404, None)
     return Response(b"", status_code=302, headers={"location": f"/{programs[0].slug}"})
 
 

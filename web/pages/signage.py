@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from web.foundation.limits import SIGNAGE
 from web.foundation.qr import png, svg
 from web.loyalty.sign import Sign, UnknownLocation, sign_for
-from web.loyalty.touch import LONGEST_VALUE
+from web.loyalty.touch import read_arrival
 from web.pages.visitor import AnyRequest, NoSuchProgram, Visitor
 
 PRINT_PIXELS = 1200
@@ -22,14 +22,18 @@ async def qr_svg(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     visitor = Visitor(request, slug)
     sign = await _sign(visitor)
     picture = svg(_address(visitor, sign).upper(), LEVEL)
-    return _picture(picture.encode(), "image/svg+xml", f"{slug}-qr.svg")
+    return _picture(picture.encode(), "image/svg+xml", f"{visitor.program.slug}-qr.svg")
 
 
 @get("/{slug:str}/qr.png", name="qr_png")
 async def qr_png(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     visitor = Visitor(request, slug)
     sign = await _sign(visitor)
-    return _picture(png(_address(visitor, sign).upper(), LEVEL, PRINT_PIXELS), "image/png", f"{slug}-qr.png")
+    return _picture(
+        png(_address(visitor, sign).upper(), LEVEL, PRINT_PIXELS),
+        "image/png",
+        f"{visitor.program.slug}-qr.png",
+    )
 
 
 @get("/{slug:str}/poster", name="poster")
@@ -55,16 +59,17 @@ async def poster(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
 async def _sign(visitor: Visitor) -> Sign:
     """The sign for the shop and campaign in the address; its code is made the first time it is asked for."""
     await visitor.site.limit(SIGNAGE, visitor.program.id, visitor.network)
-    query = visitor.request.query_params
+    query = dict(visitor.request.query_params.multi_items())
+    campaign = read_arrival(query, None, "", "")
     try:
         return await visitor.site.database.write(
             sign_for,
             visitor.program.id,
             visitor.program.slug,
-            location_slug=query.get("location") or None,
-            source=query.get("utm_source", "store")[:LONGEST_VALUE],
-            medium=query.get("utm_medium", "qr")[:LONGEST_VALUE],
-            campaign=query.get("utm_campaign", "")[:LONGEST_VALUE],
+            location_slug=query.get("location", "").replace("\0", " ") or None,
+            source=campaign.source or "store",
+            medium=campaign.medium or "qr",
+            campaign=campaign.campaign or "",
         )
     except UnknownLocation as error:
         raise NoSuchProgram(str(error)) from error

@@ -18,6 +18,7 @@ from web.foundation.stylesheet import style_hash
 from web.foundation.theme import css as theme_css
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
+from web.pages.kept import KeptPage
 from web.settings import Settings
 from web.wallet.apple.wallet import AppleWallet
 from web.wallet.card import Design
@@ -66,7 +67,7 @@ class Site:
     work_to_do: asyncio.Event = field(default_factory=asyncio.Event)
     _frames: dict[tuple[str, int, str], Frame] = field(default_factory=dict)
     designs: dict[str, Design] = field(default_factory=dict)
-    whole_pages: dict[tuple[Any, ...], dict[str, bytes]] = field(default_factory=dict)
+    whole_pages: dict[tuple[Any, ...], KeptPage] = field(default_factory=dict)
 
     def frame(self, program: Program | None, language: str) -> Frame:
         key = (program.slug, program.version, language) if program else ("", 0, language)

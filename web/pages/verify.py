@@ -26,8 +26,10 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     if link is None:
         return _dead(visitor)
     if not link.is_good(utc_now()):
-        return visitor.page("verify/done.html") if link.used_at else _dead(visitor)
-    return visitor.page("verify/show.html", action_url=f"/{visitor.program.slug}/verify")
+        return visitor.page("verify/done.html", referrer="no-referrer") if link.used_at else _dead(visitor)
+    return visitor.page(
+        "verify/show.html", referrer="no-referrer", action_url=f"/{visitor.program.slug}/verify"
+    )
 
 
 @get(["/{slug:str}/v/{code:str}", "/{slug:str}/V/{code:str}"], name="verify_short")
@@ -40,7 +42,7 @@ async def confirm(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     visitor = Visitor(request, slug)
     await visitor.form()
     await visitor.site.limit(LINK_USE, visitor.program.id, visitor.network)
-    confirmed = await visitor.site.database.write(_confirm, visitor.program, visitor.link_code or "")
+    confirmed = await visitor.site.database.write(_confirm, visitor.program, visitor.verify_code or "")
     visitor.site.work_to_do.set()
     return visitor.page("verify/done.html") if confirmed else _dead(visitor)
 
@@ -51,24 +53,26 @@ async def send_again(request: AnyRequest, slug: FromPath[str]) -> Response[bytes
     visitor = Visitor(request, slug)
     await visitor.form()
     await visitor.site.limit(LINK_USE, visitor.program.id, visitor.network)
-    await visitor.site.database.write(_request_again, visitor.program, visitor.link_code or "")
+    await visitor.site.database.write(_request_again, visitor.program, visitor.verify_code or "")
     visitor.site.work_to_do.set()
     return visitor.page("card/sent.html", sent=sent_view(visitor, ""))
 
 
 def _take(visitor: Visitor, code: str | None) -> Response[bytes]:
-    visitor.keep_link(code or random_code())
+    visitor.keep_verify_link(code or random_code())
     return visitor.redirect("/verify")
 
 
 def _dead(visitor: Visitor) -> Response[bytes]:
-    return visitor.page("verify/dead.html", 410, action_url=f"/{visitor.program.slug}/verify/again")
+    return visitor.page(
+        "verify/dead.html", 410, referrer="no-referrer", action_url=f"/{visitor.program.slug}/verify/again"
+    )
 
 
 async def _link(visitor: Visitor) -> Link | None:
-    if not visitor.link_code:
+    if not visitor.verify_code:
         return None
-    return await visitor.site.database.read(find_link, visitor.program.id, visitor.link_code, "verify")
+    return await visitor.site.database.read(find_link, visitor.program.id, visitor.verify_code, "verify")
 
 
 def _code_in(visitor: Visitor, token: str) -> str | None:

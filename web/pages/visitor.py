@@ -1,42 +1,45 @@
 """A visitor: one request as a page sees it: which programme, language, device and visit, and how to answer it."""
 
-import base64
-import hmac
-import os
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from litestar import Request, Response
 from litestar.datastructures import Cookie
 
 from web.foundation.compression import compress, negotiate
+from web.foundation.database import DatabaseUnreachable
 from web.foundation.device import Device, describe, detect
 from web.foundation.languages import choose
 from web.foundation.limits import network_of
 from web.foundation.shell import HEAD
 from web.loyalty.card_request import Asked
 from web.loyalty.program import Program
+from web.pages.forms import check_token, make_token, must_show_token, read_form
+from web.pages.kept import KeptPage
+from web.pages.sent import cookie, header, parameter, query
 from web.pages.site import Frame, Site, language_name, site_of
 
-LONGEST_FORM = 64 * 1024
-LONGEST_FIELD = 2000
 VISIT_SECONDS = 2 * 24 * 3600
+SESSION_SECONDS = 7 * 24 * 3600
 LINK_SECONDS = 30 * 60
 LANGUAGE_SECONDS = 365 * 24 * 3600
+
+# Where a form's address shows nothing when it is opened, the page to go back to.
+PAGE_OF_FORM = {
+    "download/apple": "download",
+    "download/google": "download",
+    "download/again": "card",
+    "verify/again": "verify",
+}
+
 
 AnyRequest = Request[Any, Any, Any]
 
 
 class NoSuchProgram(Exception):
     """There is no programme of that name."""
-
-
-class BadForm(Exception):
-    """A form that no browser of ours would send: not UTF-8, with NUL bytes, far too long."""
-
-
-class Forged(Exception):
-    """A form without proof that it came from our own page."""
 
 
 class NotYet(Exception):
@@ -51,27 +54,30 @@ class Visitor:
         self.site: Site = site_of(request)
         program = self.site.programs.get(slug.lower())
         if program is None:
+            if not self.site.programs.are_loaded:
+                raise DatabaseUnreachable("the programmes were never loaded")
             raise NoSuchProgram(slug)
         self.program: Program = program
         self._cookies: list[Cookie] = []
+        # What the browser will show from this answer on.
+        self._new: dict[str, str] = {}
         self.language = self._choose_language()
 
     # Who is there
 
-    @property
+    @cached_property
     def device(self) -> Device:
-        headers = self.request.headers
         return detect(
-            headers.get("user-agent", ""),
-            platform_hint=headers.get("sec-ch-ua-platform", ""),
-            mobile_hint=headers.get("sec-ch-ua-mobile", ""),
-            requested_with=headers.get("x-requested-with", ""),
+            header(self.request, b"user-agent"),
+            platform_hint=header(self.request, b"sec-ch-ua-platform"),
+            mobile_hint=header(self.request, b"sec-ch-ua-mobile"),
+            requested_with=header(self.request, b"x-requested-with"),
         )
 
     @property
     def asked(self) -> Asked:
         """Which browser and device asks, in words; slow for a new one, so only where a mail will say it."""
-        browser, device = describe(self.request.headers.get("user-agent", ""))
+        browser, device = describe(header(self.request, b"user-agent"))
         return Asked(browser=browser, device=device)
 
     @property
@@ -81,110 +87,105 @@ class Visitor:
 
     @property
     def visit_token(self) -> str | None:
-        return self.request.cookies.get(self._visit_cookie)
+        return self._kept("visit")
 
     @property
     def link_code(self) -> str | None:
-        """The code of the link by which this browser arrived lately."""
-        return self.request.cookies.get(self._link_cookie)
+        """The code of the link to a card by which this browser arrived lately."""
+        return self._kept("link")
+
+    @property
+    def verify_code(self) -> str | None:
+        """The code of the link that confirms an address; apart, so that neither link takes the other's place."""
+        return self._kept("verify")
+
+    @property
+    def enter_code(self) -> str | None:
+        """The code of the session link that waits for this browser's yes."""
+        return self._kept("enter")
+
+    @property
+    def change_code(self) -> str | None:
+        """The code of the link that agrees to a change of address."""
+        return self._kept("change")
+
+    @property
+    def session_token(self) -> str | None:
+        return self._kept("session")
 
     @property
     def is_looking_ahead(self) -> bool:
         """Whether a browser or robot fetches the page for nobody: then nothing is recorded."""
-        headers = self.request.headers
-        purpose = headers.get("sec-purpose") or headers.get("purpose") or headers.get("x-moz") or ""
-        return bool(purpose) or HEAD in self.request.scope or self.device.robot
+        purposes = (b"sec-purpose", b"purpose", b"x-moz")
+        ahead = HEAD in self.request.scope or any(header(self.request, name) for name in purposes)
+        return ahead or self.device.robot
 
     # What was sent
 
     async def form(self) -> dict[str, list[str]]:
         """The posted form. Raises: BadForm, Forged."""
-        body = await self.request.body()
-        if len(body) > LONGEST_FORM:
-            raise BadForm
-        try:
-            pairs = parse_qsl(
-                body.decode("utf-8"),
-                keep_blank_values=True,
-                encoding="utf-8",
-                errors="strict",
-                max_num_fields=100,
-            )
-        except ValueError as error:
-            raise BadForm from error
-        values: dict[str, list[str]] = {}
-        for name, value in pairs:
-            if "\0" in name or "\0" in value or len(value) > LONGEST_FIELD:
-                raise BadForm
-            values.setdefault(name, []).append(value)
-        self._check_origin(values)
+        values = await read_form(self.request)
+        if must_show_token(self.request, has_cookies=bool(self._secrets)):
+            check_token(self.site.sealer, self.program.id, self._secrets, values)
         return values
 
     def form_token(self) -> str:
-        """A token for forms, bound to the visit and different on each page, so that compression tells nothing."""
-        token = self.visit_token
-        if not token:
-            return ""
-        proof = self._proof(token)
-        pad = os.urandom(len(proof))
-        return base64.urlsafe_b64encode(pad + bytes(a ^ b for a, b in zip(pad, proof, strict=True))).decode()
+        """A token for forms, bound to what this browser keeps; "" for one that keeps nothing."""
+        return next((make_token(self.site.sealer, self.program.id, secret) for secret in self._secrets), "")
 
     # How it is answered
 
-    def page(self, template: str, status: int = 200, **context: Any) -> Response[bytes]:
-        """A page of the programme. What it shows is for this visitor: it is compressed and not kept."""
+    def page(
+        self, template: str, status: int = 200, *, referrer: str = "same-origin", **context: Any
+    ) -> Response[bytes]:
+        """A page of the programme. What it shows is for this visitor: it is compressed and not kept.
+
+        `referrer` is the page's policy. Stricter than this one, browsers name no origin with a form either.
+        """
         frame = self.site.frame(self.program, self.language)
-        headers = {"cache-control": "no-store", "vary": "accept-encoding, hx-request"}
-        if status == 422:
+        headers = {
+            "cache-control": "no-store",
+            "vary": "accept-encoding, hx-request",
+            "referrer-policy": referrer,
+        }
+        if status in (422, 429):
             # A boosted form that failed would otherwise add a second history entry for the same page.
             headers["hx-push-url"] = "false"
         html = self.site.renderer.render(
-            template, self.language, **self._context(frame), **{"noindex": True, **context}
+            template,
+            self.language,
+            **self._context(frame, self.form_token(), self._kept_query()),
+            **{"noindex": True, **context},
         )
         return self._answer(html.encode(), status, frame, headers)
 
     def kept_page(self, template: str, key: tuple[Any, ...] = (), **context: Any) -> Response[bytes]:
         """A page that is the same for everybody: rendered and compressed once for each version and language."""
-        frame = self.site.frame(self.program, self.language)
         program = self.program
-        coding = negotiate(self.request.headers.get("accept-encoding", ""))
-        partial = self.is_partial
-        kept_key = (program.id, program.version, self.language, template, partial, *key)
+        kept_key = (program.id, program.version, self.language, template, self.is_partial, *key)
         kept = self.site.whole_pages.get(kept_key)
         if kept is None:
+            frame = self.site.frame(program, self.language)
             html = self.site.renderer.render(
                 template,
                 self.language,
-                **self._context(frame, form_token=""),
+                **self._context(frame, "", []),
                 **{"noindex": False, **context},
-            ).encode()
-            kept = {"": html, "br": compress(html, "br", 9), "gzip": compress(html, "gzip", 9)}
+            )
             if len(self.site.whole_pages) > 5000:
                 self.site.whole_pages.clear()
-            self.site.whole_pages[kept_key] = kept
-        headers = {
-            "cache-control": "no-cache",
-            "vary": "accept-encoding, accept-language, cookie, hx-request",
-            "content-security-policy": frame.policy,
-        }
-        if coding:
-            headers["content-encoding"] = coding
-        return Response(kept[coding], headers=headers, media_type="text/html", cookies=self._cookies)
+            kept = self.site.whole_pages[kept_key] = KeptPage(html.encode(), frame.policy)
+        return kept.answer(negotiate(header(self.request, b"accept-encoding")), self._cookies)
 
     def redirect(self, path: str) -> Response[bytes]:
         """On to another address of this programme, by GET."""
-        return Response(
-            b"",
-            status_code=303,
-            headers={"location": f"/{self.program.slug}{path}", "cache-control": "no-store"},
-            cookies=self._cookies,
-        )
+        return self.redirect_out(f"/{self.program.slug}{path}")
 
     def address(self, path: str, query: list[tuple[str, str]]) -> str:
         return f"/{self.program.slug}{path}" + (f"?{urlencode(query)}" if query else "")
 
     def redirect_out(self, url: str) -> Response[bytes]:
-        """On to a wallet's own address."""
+        """On to an address anywhere; it is not told where from."""
         return Response(
             b"",
             status_code=303,
@@ -195,39 +196,52 @@ class Visitor:
     def keep_visit(self, token: str) -> None:
         """Let the browser keep the visit's token."""
         if token != self.visit_token:
-            self._set_cookie(self._visit_cookie, token, VISIT_SECONDS)
+            self._keep("visit", token, VISIT_SECONDS)
 
     def end_visit(self) -> None:
-        self._set_cookie(self._visit_cookie, "", 0)
+        self._keep("visit", "", 0)
 
     def keep_link(self, code: str) -> None:
         """Let the browser keep the code of the link it arrived by, out of the address bar."""
-        if code != self.link_code:
-            self._set_cookie(self._link_cookie, code, LINK_SECONDS)
+        self._keep("link", code, LINK_SECONDS)
+
+    def keep_verify_link(self, code: str) -> None:
+        self._keep("verify", code, LINK_SECONDS)
+
+    def keep_enter_link(self, code: str) -> None:
+        self._keep("enter", code, LINK_SECONDS)
+
+    def keep_change_link(self, code: str) -> None:
+        self._keep("change", code, LINK_SECONDS)
+
+    def keep_session(self, token: str) -> None:
+        """Let the browser keep a session's token for as long as the session may live."""
+        self._keep("session", token, SESSION_SECONDS)
+
+    def end_session(self) -> None:
+        self._keep("session", "", 0)
 
     @property
     def is_partial(self) -> bool:
-        return self.request.headers.get("hx-request") == "true" and (
-            self.request.headers.get("hx-history-restore-request") != "true"
-        )
+        return wants_part(self.request)
 
     @property
     def cookies(self) -> list[Cookie]:
         return self._cookies
 
-    def _context(self, frame: Frame, form_token: str | None = None) -> dict[str, Any]:
+    def _context(self, frame: Frame, form_token: str, kept: list[tuple[str, str]]) -> dict[str, Any]:
         return {
             "program": frame.program,
             "base": frame.base,
             "style": frame.style,
-            "languages": self._languages(),
-            "form_token": self.form_token() if form_token is None else form_token,
+            "languages": self._languages(kept),
+            "form_token": form_token,
             "partial": self.is_partial,
             "htmx_url": self.site.htmx_url,
         }
 
     def _answer(self, body: bytes, status: int, frame: Frame, headers: dict[str, str]) -> Response[bytes]:
-        coding = negotiate(self.request.headers.get("accept-encoding", ""))
+        coding = negotiate(header(self.request, b"accept-encoding"))
         if coding and len(body) > 600:
             body = compress(body, coding)
             headers["content-encoding"] = coding
@@ -236,51 +250,65 @@ class Visitor:
             status_code=status,
             headers={
                 "content-security-policy": frame.policy,
-                "referrer-policy": "no-referrer",
                 **headers,
             },
             media_type="text/html",
             cookies=self._cookies,
         )
 
-    def _languages(self) -> list[dict[str, Any]]:
-        path = self.request.scope["path"]
-        kept = [(name, value) for name, value in self.request.query_params.multi_items() if name == "size"]
+    def _languages(self, kept: list[tuple[str, str]]) -> list[dict[str, Any]]:
+        """The same page in each language; from the answer to a form, the page that the form stands on."""
+        rest = self.request.scope["path"].strip("/").partition("/")[2]
+        if self.request.scope["method"] == "POST":
+            rest = PAGE_OF_FORM.get(rest, rest)
         return [
             {
                 "code": code,
                 "name": language_name(code),
-                "url": f"{path}?{urlencode([*kept, ('lang', code)])}",
+                "url": self.address(f"/{rest}" if rest else "", [*kept, ("lang", code)]),
                 "current": code == self.language,
             }
             for code in self.program.settings.languages
         ]
 
-    def _choose_language(self) -> str:
+    def _kept_query(self) -> list[tuple[str, str]]:
+        """What of the address a change of language must not lose; the token where it still stands in the address."""
+        return [item for item in query(self.request) if item[0] != "lang"]
+
+    def speak_for(self, customer: str) -> None:
+        """Take the customer's language, unless the link or the person chose another."""
+        self.language = self._choose_language(customer)
+
+    def keep_language(self, language: str) -> None:
+        """Remember in this browser which language was chosen."""
+        self._set_cookie("lang", language, LANGUAGE_SECONDS, path=f"/{self.program.slug}")
+
+    def _choose_language(self, customer: str = "") -> str:
         offered = self.program.settings.languages
         if len(offered) == 1:
             return offered[0]
-        asked = self.request.query_params.get("lang", "")
-        chosen = choose(
-            offered,
-            link=asked or self.request.cookies.get("lang", ""),
-            browser=self.request.headers.get("accept-language", ""),
-        )
-        if asked and chosen == asked:
-            self._set_cookie("lang", chosen, LANGUAGE_SECONDS, path=f"/{self.program.slug}")
+        asked = parameter(self.request, "lang")
+        chosen = language_of(self.request, offered, customer)
+        if chosen == asked:
+            self.keep_language(chosen)
         return chosen
 
-    @property
-    def _visit_cookie(self) -> str:
-        # The prefix makes browsers refuse the cookie from anywhere else: a neighbour host cannot plant a visit.
-        return self._cookie_name("visit")
+    def _kept(self, what: str) -> str | None:
+        return self._new.get(what) if what in self._new else cookie(self.request, self._cookie_name(what))
 
-    @property
-    def _link_cookie(self) -> str:
-        return self._cookie_name("link")
+    def _keep(self, what: str, value: str, seconds: int) -> None:
+        self._new[what] = value
+        self._set_cookie(self._cookie_name(what), value, seconds)
 
     def _cookie_name(self, what: str) -> str:
+        # The prefix makes browsers refuse the cookie from anywhere else: a neighbour host cannot plant a visit.
         return f"{'__Host-' if self.site.settings.https else ''}{what}-{self.program.slug}"
+
+    @property
+    def _secrets(self) -> list[str]:
+        """What this browser keeps of us; a form's page may have been made for any of it."""
+        names = ("session", "visit", "link", "verify", "enter", "change")
+        return [kept for name in names if (kept := self._kept(name))]
 
     def _set_cookie(self, name: str, value: str, seconds: int, path: str = "/") -> None:
         self._cookies.append(
@@ -295,20 +323,21 @@ class Visitor:
             )
         )
 
-    def _proof(self, token: str) -> bytes:
-        return self.site.sealer.tag(token, f"form/{self.program.id}").encode()
 
-    def _check_origin(self, values: dict[str, list[str]]) -> None:
-        """The second check behind the shell's: a client that names no origin must show the form's token."""
-        headers = self.request.headers
-        token = self.visit_token
-        if "sec-fetch-site" in headers or "origin" in headers or not token:
-            return
-        try:
-            raw = base64.urlsafe_b64decode(values.get("form_token", [""])[0])
-        except ValueError as error:
-            raise Forged from error
-        half = len(raw) // 2
-        shown = bytes(a ^ b for a, b in zip(raw[:half], raw[half:], strict=False))
-        if not hmac.compare_digest(shown, self._proof(token)):
-            raise Forged
+def language_of(request: AnyRequest, offered: Sequence[str], customer: str = "") -> str:
+    """The language that a request is answered in.
+
+    Its link's, the one chosen here before, the customer's, the browser's, the programme's.
+    """
+    return choose(
+        offered,
+        link=parameter(request, "lang"),
+        customer=cookie(request, "lang") or customer,
+        browser=header(request, b"accept-language"),
+    )
+
+
+def wants_part(request: AnyRequest) -> bool:
+    """Whether htmx asks for what goes into the page that is open, and not for a whole one."""
+    asked, restores = header(request, b"hx-request"), header(request, b"hx-history-restore-request")
+    return asked == "true" and restores != "true"

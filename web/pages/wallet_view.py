@@ -7,6 +7,7 @@ from web.foundation.qr import svg
 from web.foundation.sealing import random_code
 from web.loyalty.link import LIFETIMES, make_link
 from web.loyalty.wallet_pass import Platform
+from web.pages.sent import parameter
 from web.pages.visitor import Visitor
 
 # Where each app keeps "open in browser"; the words beside it are the template's.
@@ -30,7 +31,7 @@ PLATFORMS: dict[str, Platform] = {"ios": "apple", "android": "google"}
 
 def asked_platform(visitor: Visitor) -> Platform | None:
     """The wallet that the address names: `?platform=ios` or `android` wins over any detection."""
-    return PLATFORMS.get(visitor.request.query_params.get("platform", "").lower())
+    return PLATFORMS.get(parameter(visitor.request, "platform").lower())
 
 
 def wallet_platform(visitor: Visitor) -> Platform | None:
