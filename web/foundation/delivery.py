@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    delete,
     exists,
     func,
     insert,
@@ -282,6 +283,15 @@ def backlog(conn: Connection) -> Backlog:
     ).one()
     dead = conn.scalar(select(func.count()).where(delivery.c.state == DEAD)) or 0
     return Backlog(waiting, dead, oldest)
+
+
+def purge_deliveries(conn: Connection) -> int:
+    """Delete what ended a month ago. What was put aside stays until a person has looked at it."""
+    return conn.execute(
+        delete(delivery).where(
+            delivery.c.state.in_((DONE, DROPPED)), delivery.c.ended_at <= utc_now() - timedelta(days=30)
+        )
+    ).rowcount
 
 
 def has_due(conn: Connection) -> bool:
