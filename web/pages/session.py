@@ -40,11 +40,15 @@ async def enter(request: AnyRequest, slug: FromPath[str], token: FromPath[str]) 
     link, session = await visitor.site.database.read(_look, visitor.program.id, code, visitor.session_token)
     if link is None or not link.is_good(utc_now()):
         return visitor.page("session/dead.html", 410)
-    if session is not None and session.customer_id == link.customer_id:
+    is_theirs = session is not None and session.customer_id == link.customer_id
+    if session is not None and is_theirs and (session.is_fresh(utc_now()) or visitor.is_looking_ahead):
         return visitor.redirect(f"/{destination}")
     visitor.keep_enter_link(code or "")
-    if session is not None or visitor.is_looking_ahead:
+    if (session is not None and not is_theirs) or visitor.is_looking_ahead:
         return visitor.redirect("/session?" + urlencode({"redirectTo": destination}))
+    if session is not None:
+        # Their own, but old: the link proves the inbox anew, which taking or erasing one's data asks for.
+        await visitor.site.database.write(end_session, visitor.program.id, session.customer_id, session.id)
     return await _open(visitor, link, destination)
 
 
