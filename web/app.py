@@ -89,7 +89,9 @@ def create_app(
 
 
 def load_assets(settings: Settings) -> Assets:
-    return Assets.load(ROOT / "assets", ROOT / "node_modules", settings.data_dir / "assets")
+    return Assets.load(
+        ROOT / "assets", ROOT / "node_modules", settings.data_dir / "assets", settings.wallet_badges_dir
+    )
 
 
 def load_renderer(assets: Assets, *, development: bool) -> Renderer:

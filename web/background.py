@@ -6,7 +6,7 @@ import signal
 
 import httpx
 
-from web.app import keep_current, load_assets, load_renderer, make_site, make_worker, senders
+from web.app import first_load, keep_current, load_assets, load_renderer, make_site, make_worker, senders
 from web.foundation.database import open_database
 from web.foundation.logs import configure_logs
 from web.settings import Settings
@@ -24,7 +24,7 @@ async def run_worker(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, worker.stop)
-        await site.programs.refresh()
+        await first_load(site.programs)
         current = asyncio.create_task(keep_current(site.programs))
         try:
             await worker.run()

@@ -1,7 +1,7 @@
 """The two wallets, opened with the certificates and keys that the settings name."""
 
 from web.settings import Settings
-from web.wallet.apple.certificates import Certificates, load_pem
+from web.wallet.apple.certificates import P12_SUFFIXES, Certificates, load_p12, load_pem
 from web.wallet.apple.development import development_certificates
 from web.wallet.apple.wallet import AppleWallet
 from web.wallet.google.account import ServiceAccount, load_account
@@ -34,13 +34,12 @@ def open_google(settings: Settings) -> GoogleWallet | None:
 
 
 def apple_certificates(settings: Settings) -> Certificates | None:
-    if settings.apple_certificate and settings.apple_key and settings.apple_intermediate:
-        return load_pem(
-            settings.apple_certificate,
-            settings.apple_key,
-            settings.apple_intermediate,
-            settings.apple_key_password or None,
-        )
+    certificate, intermediate = settings.apple_certificate, settings.apple_intermediate
+    password = settings.apple_key_password or None
+    if certificate and settings.apple_key and intermediate:
+        return load_pem(certificate, settings.apple_key, intermediate, password)
+    if certificate and certificate.suffix in P12_SUFFIXES and intermediate:
+        return load_p12(certificate, intermediate, password)
     if not settings.development:
         return None
     return development_certificates(

@@ -10,13 +10,14 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from web.foundation.database import Database, DatabaseUnreachable
-from web.foundation.delivery import Delivery, Drop, claim, finish, has_due
+from web.foundation.delivery import Delivery, Drop, claim, finish, has_due, purge_deliveries
 from web.foundation.metrics import Metrics
 from web.foundation.schema import utc_now
 from web.loyalty.event import Event, has_waiting, take_waiting
 from web.loyalty.link import purge_links
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
+from web.loyalty.session import purge_sessions
 from web.loyalty.visit import purge_visits
 from web.messages.deliveries import Handler
 
@@ -121,6 +122,8 @@ class Worker:
 def _purge(conn: Connection) -> None:
     purge_visits(conn)
     purge_links(conn)
+    purge_sessions(conn)
+    purge_deliveries(conn)
 
 
 def _is_anything_due(conn: Connection) -> bool:

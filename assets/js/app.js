@@ -9,6 +9,7 @@ const wake = () => {
   // An iPad says that it is a Mac; only its touch points tell.
   if (/Macintosh/.test(navigator.userAgent) && navigator.maxTouchPoints > 1)
     find("[data-maybe-ipad]")?.setAttribute("data-ipad", "");
+  takeUp();
   keep().catch(() => {});
 };
 
@@ -20,8 +21,37 @@ const keep = async () => {
   (await caches.open("card")).addAll([location.pathname, logo].filter(Boolean));
 };
 
+// What is typed and not yet sent outlives a reload, a way back and a change of language, in this tab alone.
+const drawer = (() => {
+  try {
+    return sessionStorage;
+  } catch {} // a browser that keeps nothing
+})();
+const place = (form) => `typed ${form.getAttribute("action")}`;
+const isTick = (field) => /checkbox|radio/.test(field.type);
+const fields = (form) => [...form.elements].filter((e) => e.id && /INPUT|TEXTAREA|SELECT/.test(e.tagName));
+let sent;
+
+const takeUp = () => {
+  if (find("[data-keep]")) drawer?.clear();
+  all("#app form[method=post]", (form) => {
+    for (const [id, value] of JSON.parse(drawer?.getItem(place(form)) ?? "[]")) {
+      const field = document.getElementById(id);
+      if (field) field[isTick(field) ? "checked" : "value"] = value;
+    }
+  });
+};
+
+addEventListener("input", ({ target: { form } }) => {
+  const typed = form && fields(form).map((e) => [e.id, isTick(e) ? e.checked : e.value]);
+  if (typed) drawer?.setItem(place(form), JSON.stringify(typed));
+});
+
 const arrive = () => {
   say.textContent = "";
+  // Once taken, it is the server's: what it shows may be better than what was typed.
+  if (sent && !find("#app [role=alert]")) drawer?.removeItem(sent);
+  sent = null;
   wake();
   (find("#app [role=alert]") ?? find("#app h1"))?.focus({ preventScroll: true });
 };
@@ -40,6 +70,7 @@ addEventListener("submit", (event) => {
     return event.stopPropagation();
   }
   form.setAttribute("aria-busy", true);
+  sent = place(form);
   slow = setTimeout(() => (say.textContent = say.dataset.busy), 400);
   setTimeout(rest, 8000); // a downloaded pass leaves the page standing
 }, true);

@@ -9,7 +9,8 @@ from playwright import async_api, sync_api
 from tests.support.need import missing
 from tests.support.programs import find_chromium
 
-# The sandbox needs rights that containers lack; the rest keeps the browser from calling its maker.
+# The sandbox needs rights that containers lack; the rest keeps the browser from calling its maker, or anybody else:
+# a page that asks for something from elsewhere does not get it, on any machine.
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -18,6 +19,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 ]
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from web.foundation.finding import Finding
 from web.wallet.apple.development import CERTIFICATE, INTERMEDIATE, KEY, development_certificates
-from web.wallet.checks import Finding, check_apple, check_google, is_public
+from web.wallet.checks import check_apple, check_google, is_public
 from web.wallet.google.development import ISSUER_ID, development_account
 
 PASS_TYPE, TEAM = "pass.example.brewbar", "ABCDE12345"
@@ -48,7 +49,7 @@ def apple(good: Path, tmp_path: Path) -> Callable[..., list[Finding]]:
 def only(findings: list[Finding], level: str) -> str:
     (finding,) = findings
     assert finding.level == level
-    assert level == "ok" or finding.todo
+    assert level == "ok" or finding.do
     return finding.what
 
 
@@ -63,7 +64,7 @@ def test_a_good_set_up_is_said_to_be_good(apple: Callable[..., list[Finding]], g
 @pytest.mark.parametrize("file", ["certificate", "key", "intermediate"])
 def test_a_missing_file_is_named(apple: Callable[..., list[Finding]], tmp_path: Path, file: str) -> None:
     gone = tmp_path / "gone.pem"
-    assert f"{gone} cannot be read: No such file" in only(apple(**{file: gone}), "error")
+    assert f"{gone} cannot be read: No such file" in only(apple(**{file: gone}), "wrong")
 
 
 @pytest.mark.parametrize("file", ["certificate", "key", "intermediate"])
@@ -73,12 +74,12 @@ def test_a_file_of_something_else_is_named(
     junk = tmp_path / "junk.pem"
     junk.touch(0o600)
     junk.write_text("hello")
-    assert str(junk) in only(apple(**{file: junk}), "error")
+    assert str(junk) in only(apple(**{file: junk}), "wrong")
 
 
-def test_a_key_that_others_can_read_is_warned_of(apple: Callable[..., list[Finding]], tmp_path: Path) -> None:
+def test_a_key_that_others_can_read_is_noted(apple: Callable[..., list[Finding]], tmp_path: Path) -> None:
     (tmp_path / "apple" / KEY).chmod(0o644)
-    assert "Others on this machine can read" in only(apple(), "warning")
+    assert "Others on this machine can read" in only(apple(), "note")
 
 
 def test_a_certificate_is_nobodys_secret(apple: Callable[..., list[Finding]], tmp_path: Path) -> None:
@@ -86,24 +87,24 @@ def test_a_certificate_is_nobodys_secret(apple: Callable[..., list[Finding]], tm
     only(apple(), "ok")
 
 
-def test_a_key_of_another_certificate_is_an_error(apple: Callable[..., list[Finding]], good: Path) -> None:
-    assert "does not belong" in only(apple(key=good / "other" / KEY), "error")
+def test_a_key_of_another_certificate_is_wrong(apple: Callable[..., list[Finding]], good: Path) -> None:
+    assert "does not belong" in only(apple(key=good / "other" / KEY), "wrong")
 
 
-def test_an_intermediate_that_did_not_issue_the_certificate_is_an_error(
+def test_an_intermediate_that_did_not_issue_the_certificate_is_wrong(
     apple: Callable[..., list[Finding]], good: Path
 ) -> None:
-    assert "not the one that issued" in only(apple(intermediate=good / "other" / INTERMEDIATE), "error")
+    assert "not the one that issued" in only(apple(intermediate=good / "other" / INTERMEDIATE), "wrong")
 
 
-def test_another_team_or_pass_type_is_an_error(apple: Callable[..., list[Finding]]) -> None:
-    assert "'ZZZZZ99999'" in only(apple(team_id="ZZZZZ99999"), "error")
-    assert "'pass.example.other'" in only(apple(pass_type_id="pass.example.other"), "error")
+def test_another_team_or_pass_type_is_wrong(apple: Callable[..., list[Finding]]) -> None:
+    assert "'ZZZZZ99999'" in only(apple(team_id="ZZZZZ99999"), "wrong")
+    assert "'pass.example.other'" in only(apple(pass_type_id="pass.example.other"), "wrong")
 
 
 @pytest.mark.parametrize(
     ("days", "level", "words"),
-    [(-2, "error", "only valid from"), (3630, "warning", "expires on"), (3651, "error", "expired on")],
+    [(-2, "wrong", "only valid from"), (3630, "note", "expires on"), (3651, "wrong", "expired on")],
 )
 def test_dates_are_told_in_time(
     apple: Callable[..., list[Finding]], days: int, level: str, words: str
@@ -124,19 +125,19 @@ def test_a_certificate_is_fine_until_thirty_days_before_its_end(
 def test_the_development_authority_does_not_serve_the_public(
     apple: Callable[..., list[Finding]], good: Path
 ) -> None:
-    assert "which no phone trusts" in only(apple(base_url="https://club.example.com"), "error")
+    assert "which no phone trusts" in only(apple(base_url="https://club.example.com"), "wrong")
     google = check_google(
         account_file=good / "google.json", issuer_id=ISSUER_ID, base_url="https://club.example.com"
     )
-    assert "which Google does not know" in only(google, "error")
+    assert "which Google does not know" in only(google, "wrong")
 
 
 def test_without_https_passes_stay_as_they_are(apple: Callable[..., list[Finding]]) -> None:
-    assert "will not update themselves" in only(apple(base_url="http://localhost:8000"), "warning")
+    assert "will not update themselves" in only(apple(base_url="http://localhost:8000"), "note")
 
 
 def test_a_key_is_asked_for_beside_a_pem_certificate(apple: Callable[..., list[Finding]]) -> None:
-    assert "no private key is named" in only(apple(key=None), "error")
+    assert "no private key is named" in only(apple(key=None), "wrong")
 
 
 @pytest.mark.parametrize("issuer_id", ["", "BCR2DN", "３３８８", "33.88"])
@@ -144,7 +145,7 @@ def test_an_issuer_id_is_a_number(good: Path, issuer_id: str) -> None:
     findings = check_google(
         account_file=good / "google.json", issuer_id=issuer_id, base_url="https://localhost"
     )
-    assert "issuer ids are numbers" in only(findings, "error")
+    assert "issuer ids are numbers" in only(findings, "wrong")
 
 
 @pytest.mark.parametrize(
@@ -157,22 +158,22 @@ def test_an_issuer_id_is_a_number(good: Path, issuer_id: str) -> None:
         (lambda file: json.dumps(file | {"private_key": "-----BEGIN"}), '"private_key" in'),
     ],
 )
-def test_a_malformed_service_account_is_an_error(
+def test_a_malformed_service_account_is_wrong(
     good: Path, tmp_path: Path, change: Callable[[dict[str, str]], str], words: str
 ) -> None:
     file = tmp_path / "google.json"
     file.touch(0o600)
     file.write_text(change(json.loads((good / "google.json").read_text())))
     findings = check_google(account_file=file, issuer_id=ISSUER_ID, base_url="https://localhost")
-    assert words in only(findings, "error")
+    assert words in only(findings, "wrong")
 
 
-def test_a_service_account_that_others_can_read_is_warned_of(good: Path, tmp_path: Path) -> None:
+def test_a_service_account_that_others_can_read_is_noted(good: Path, tmp_path: Path) -> None:
     file = Path(shutil.copy(good / "google.json", tmp_path))
     file.chmod(0o640)
     findings = check_google(account_file=file, issuer_id=ISSUER_ID, base_url="https://localhost")
-    assert "chmod 600" in findings[0].todo
-    only(findings, "warning")
+    assert "chmod 600" in findings[0].do
+    only(findings, "note")
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,10 @@ class Assets:
         self._by_path = {asset.url.removeprefix(PREFIX): asset for asset in assets.values()}
 
     @classmethod
-    def load(cls, root: Path, node_modules: Path, cache: Path) -> "Assets":
+    def load(cls, root: Path, node_modules: Path, cache: Path, badges: Path | None = None) -> "Assets":
         """Reads every file under `root`, and htmx from `node_modules` if it is installed there.
 
+        `badges` is a folder of the operator's own, whose files are named `badges/…`.
         `cache` is a folder for the compressed forms; it is made, and if that is not possible done without.
         """
         files = {
@@ -74,6 +75,8 @@ class Assets:
         }
         if (node_modules / HTMX_FILE).is_file():
             files[HTMX] = node_modules / HTMX_FILE
+        if badges is not None:
+            files |= {f"badges/{path.relative_to(badges).as_posix()}": path for path in _files(badges)}
         assets = {name: _asset(name, path.read_bytes(), cache) for name, path in sorted(files.items())}
         return cls(assets, stylesheet(root / "css"))
 

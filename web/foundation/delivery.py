@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    delete,
     exists,
     func,
     insert,
@@ -248,6 +249,15 @@ def replay(conn: Connection, program_id: str | None = None, delivery_id: str | N
     ).rowcount
 
 
+def drop(conn: Connection, delivery_id: str) -> int:
+    """Give up one delivery that was put aside; returns 0 where there is none of that id."""
+    return conn.execute(
+        update(delivery)
+        .where(delivery.c.state == DEAD, delivery.c.id == delivery_id)
+        .values(state=DROPPED, ended_at=utc_now(), payload={})
+    ).rowcount
+
+
 def dead_letters(conn: Connection, most: int = 100) -> list[dict[str, Any]]:
     """What was put aside, newest first, without what it says: ids, kinds and reasons only."""
     rows = conn.execute(
@@ -273,6 +283,15 @@ def backlog(conn: Connection) -> Backlog:
     ).one()
     dead = conn.scalar(select(func.count()).where(delivery.c.state == DEAD)) or 0
     return Backlog(waiting, dead, oldest)
+
+
+def purge_deliveries(conn: Connection) -> int:
+    """Delete what ended a month ago. What was put aside stays until a person has looked at it."""
+    return conn.execute(
+        delete(delivery).where(
+            delivery.c.state.in_((DONE, DROPPED)), delivery.c.ended_at <= utc_now() - timedelta(days=30)
+        )
+    ).rowcount
 
 
 def has_due(conn: Connection) -> bool:

@@ -4,6 +4,7 @@ Counted in this process by default, in Redis or Valkey when several processes mu
 does not answer loosens limits and never refuses a customer.
 """
 
+import asyncio
 import ipaddress
 import logging
 import time
@@ -75,6 +76,16 @@ class Limits:
         retry_after = max(1, round(window.reset_time - time.time()))
         raise TooMany(rule, retry_after)
 
+    async def are_counted(self, within: float) -> bool:
+        """Whether the store answers within so many seconds; this process's memory always does."""
+        if self._shared is None:
+            return True
+        try:
+            async with asyncio.timeout(within):
+                return bool(await self._shared.storage.check())
+        except TimeoutError:
+            return False
+
 
 class Counters:
     """Sliding windows in this process's memory: what this window counted, and a share of what the last one did.
@@ -116,8 +127,10 @@ def network_of(address: str) -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return "unknown"
+    # A server that listens on both families sees IPv4 clients as ::ffff:192.0.2.7; they are not all one network.
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
     if parsed.version == 4:
-        return f"{address.rpartition('.')[0]}.0/24"
+        return f"{str(parsed).rpartition('.')[0]}.0/24"
     return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 

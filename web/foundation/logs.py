@@ -33,7 +33,8 @@ def configure_logs(form: Literal["json", "text"]) -> None:
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=last))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     # These write addresses and query strings, where tokens are; our own access line has the route instead.
-    for name in ("uvicorn.access", "httpx", "httpcore"):
+    # Alembic tells of its set-up each time that a health check asks for the revision.
+    for name in ("uvicorn.access", "httpx", "httpcore", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -16,12 +16,14 @@ from web.foundation.schema import Id, Json, Moment, insert_or_skip, metadata, ut
 from web.foundation.sealing import digest
 from web.loyalty.program import Program
 
-Purpose = Literal["download", "verify", "handoff"]
+Purpose = Literal["download", "verify", "handoff", "auth", "change"]
 
 LIFETIMES: dict[str, timedelta] = {
     "download": timedelta(days=7),
     "verify": timedelta(days=14),
     "handoff": timedelta(minutes=10),
+    "auth": timedelta(days=7),
+    "change": timedelta(days=1),
 }
 # Nobody's inbox can be flooded, whoever asks (security.md 14).
 MOST_LINK_MESSAGES_AN_HOUR = 3
@@ -44,7 +46,9 @@ one_time_link = Table(
     Column("expires_at", Moment, nullable=False),
     Column("used_at", Moment),
     Column("revoked_at", Moment),
-    CheckConstraint("purpose in ('download', 'verify', 'handoff')", name="purpose_is_known"),
+    CheckConstraint(
+        "purpose in ('download', 'verify', 'handoff', 'auth', 'change')", name="purpose_is_known"
+    ),
     CheckConstraint("most_uses is null or uses <= most_uses", name="used_no_more_than_allowed"),
 )
 Index(
@@ -170,6 +174,36 @@ def may_send_link(conn: Connection, program_id: str, customer_id: str) -> bool:
     hour = conn.scalar(recent.where(one_time_link.c.created_at > now - timedelta(hours=1))) or 0
     day = conn.scalar(recent.where(one_time_link.c.created_at > now - timedelta(days=1))) or 0
     return hour < MOST_LINK_MESSAGES_AN_HOUR and day < MOST_LINK_MESSAGES_A_DAY
+
+
+def revoke_siblings(conn: Connection, program_id: str, customer_id: str, used: str) -> None:
+    """End the other one-time links to a card once one was used; until then a tap on the wrong mail works too."""
+    conn.execute(
+        update(one_time_link)
+        .where(
+            one_time_link.c.program_id == program_id,
+            one_time_link.c.customer_id == customer_id,
+            one_time_link.c.purpose == "download",
+            one_time_link.c.most_uses == 1,
+            one_time_link.c.uses == 0,
+            one_time_link.c.jti_hash != digest(used),
+            one_time_link.c.revoked_at.is_(None),
+        )
+        .values(revoked_at=utc_now())
+    )
+
+
+def revoke_links(conn: Connection, program_id: str, customer_id: str) -> None:
+    """End every link of a customer that is still good: after a change of address, or when they go."""
+    conn.execute(
+        update(one_time_link)
+        .where(
+            one_time_link.c.program_id == program_id,
+            one_time_link.c.customer_id == customer_id,
+            one_time_link.c.revoked_at.is_(None),
+        )
+        .values(revoked_at=utc_now())
+    )
 
 
 def purge_links(conn: Connection) -> int:

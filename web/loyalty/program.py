@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -195,6 +195,42 @@ def add_signing_key(conn: Connection, program_id: str, slug: str, sealer: Sealer
     return kid
 
 
+def rotate_signing_key(conn: Connection, rotated: Program, sealer: Sealer, retire_in: timedelta) -> str:
+    """Let a new key sign and the present ones retire; one that retires sooner already keeps its day.
+
+    Returns the new key's id. Every process has it within seconds.
+    """
+    now = utc_now()
+    conn.execute(
+        update(signing_key)
+        .where(
+            signing_key.c.program_id == rotated.id,
+            signing_key.c.retires_at.is_(None) | (signing_key.c.retires_at > now + retire_in),
+        )
+        .values(retires_at=now + retire_in)
+    )
+    kid = add_signing_key(conn, rotated.id, rotated.slug, sealer, now)
+    conn.execute(
+        update(program)
+        .where(program.c.id == rotated.id)
+        .values(version=program.c.version + 1, updated_at=now)
+    )
+    return kid
+
+
+def reseal_signing_keys(conn: Connection, sealer: Sealer) -> int:
+    """Seal every programme's keys with the sealer's first secret; returns how many. Raises: CannotOpen."""
+    keys = conn.execute(select(signing_key.c.program_id, signing_key.c.kid, signing_key.c.sealed)).all()
+    for row in keys:
+        context = f"signing_key/{row.program_id}/{row.kid}"
+        conn.execute(
+            update(signing_key)
+            .where(signing_key.c.program_id == row.program_id, signing_key.c.kid == row.kid)
+            .values(sealed=sealer.seal(sealer.open(row.sealed, context), context))
+        )
+    return len(keys)
+
+
 def versions(conn: Connection) -> dict[str, int]:
     """Slug and version of every programme: all that a process needs to see whether it is up to date."""
     return {row.slug: row.version for row in conn.execute(select(program.c.slug, program.c.version))}
@@ -207,7 +243,7 @@ def load_program(conn: Connection, slug: str, sealer: Sealer) -> Program | None:
         return None
     keys = conn.execute(
         select(signing_key).where(signing_key.c.program_id == row.id).order_by(signing_key.c.created_at)
-    )
+    ).all()
     images = conn.execute(
         select(program_image.c.kind, program_image.c.sha256).where(program_image.c.program_id == row.id)
     )

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from msgspec import Meta
 
 Localised = dict[str, str]
@@ -170,7 +170,7 @@ def _check_languages(settings: ProgramSettings) -> list[str]:
     for language in settings.languages:
         try:
             Locale.parse(language, sep="-")
-        except ValueError:
+        except (ValueError, UnknownLocaleError):
             problems.append(f"languages: {language!r} is no language tag like en or es-MX.")
     problems += [
         f"texts.{language}: is not among languages."

@@ -49,9 +49,11 @@ async def show_html(request: AnyRequest, message_id: FromPath[UUID]) -> Response
     message = await site_of(request).database.read(kept_message, str(message_id))
     if message is None or message.html is None:
         raise NoSuchProgram(str(message_id))
+    # The mail is shown in a frame, and our pages refuse to be framed: its links open beside it.
+    html = message.html.replace("<head>", '<head><base target="_blank">', 1)
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'self'"
     return Response(
-        message.html.encode(),
+        html.encode(),
         media_type="text/html",
         headers={"content-security-policy": policy},
     )

@@ -13,7 +13,7 @@ from web.foundation.schema import utc_now
 from web.foundation.sealing import random_code
 from web.foundation.tokens import BadToken, from_url, read
 from web.loyalty.card_request import Asked, request_pass
-from web.loyalty.link import Link, Purpose, find_link, use_link
+from web.loyalty.link import Link, Purpose, find_link, revoke_siblings, use_link
 from web.loyalty.program import Program
 from web.loyalty.visit import Visit, begin_visit, find_visit, grant
 from web.loyalty.wallet_pass import Platform
@@ -139,6 +139,7 @@ def _use(conn: Connection, program: Program, code: str, visit_token: str | None)
     )
     if customer_id is None:
         return None, ""
+    revoke_siblings(conn, program.id, customer_id, code)
     visit, token = find_visit(conn, program.id, visit_token), visit_token
     if visit is None or token is None:
         visit_id, token = begin_visit(conn, program.id)

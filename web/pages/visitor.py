@@ -22,6 +22,7 @@ from web.pages.sent import cookie, header, parameter, query
 from web.pages.site import Frame, Site, language_name, site_of
 
 VISIT_SECONDS = 2 * 24 * 3600
+SESSION_SECONDS = 7 * 24 * 3600
 LINK_SECONDS = 30 * 60
 LANGUAGE_SECONDS = 365 * 24 * 3600
 
@@ -97,6 +98,20 @@ class Visitor:
     def verify_code(self) -> str | None:
         """The code of the link that confirms an address; apart, so that neither link takes the other's place."""
         return self._kept("verify")
+
+    @property
+    def enter_code(self) -> str | None:
+        """The code of the session link that waits for this browser's yes."""
+        return self._kept("enter")
+
+    @property
+    def change_code(self) -> str | None:
+        """The code of the link that agrees to a change of address."""
+        return self._kept("change")
+
+    @property
+    def session_token(self) -> str | None:
+        return self._kept("session")
 
     @property
     def is_looking_ahead(self) -> bool:
@@ -193,6 +208,19 @@ class Visitor:
     def keep_verify_link(self, code: str) -> None:
         self._keep("verify", code, LINK_SECONDS)
 
+    def keep_enter_link(self, code: str) -> None:
+        self._keep("enter", code, LINK_SECONDS)
+
+    def keep_change_link(self, code: str) -> None:
+        self._keep("change", code, LINK_SECONDS)
+
+    def keep_session(self, token: str) -> None:
+        """Let the browser keep a session's token for as long as the session may live."""
+        self._keep("session", token, SESSION_SECONDS)
+
+    def end_session(self) -> None:
+        self._keep("session", "", 0)
+
     @property
     def is_partial(self) -> bool:
         return wants_part(self.request)
@@ -247,14 +275,22 @@ class Visitor:
         """What of the address a change of language must not lose; the token where it still stands in the address."""
         return [item for item in query(self.request) if item[0] != "lang"]
 
-    def _choose_language(self) -> str:
+    def speak_for(self, customer: str) -> None:
+        """Take the customer's language, unless the link or the person chose another."""
+        self.language = self._choose_language(customer)
+
+    def keep_language(self, language: str) -> None:
+        """Remember in this browser which language was chosen."""
+        self._set_cookie("lang", language, LANGUAGE_SECONDS, path=f"/{self.program.slug}")
+
+    def _choose_language(self, customer: str = "") -> str:
         offered = self.program.settings.languages
         if len(offered) == 1:
             return offered[0]
         asked = parameter(self.request, "lang")
-        chosen = language_of(self.request, offered)
+        chosen = language_of(self.request, offered, customer)
         if chosen == asked:
-            self._set_cookie("lang", chosen, LANGUAGE_SECONDS, path=f"/{self.program.slug}")
+            self.keep_language(chosen)
         return chosen
 
     def _kept(self, what: str) -> str | None:
@@ -271,7 +307,8 @@ class Visitor:
     @property
     def _secrets(self) -> list[str]:
         """What this browser keeps of us; a form's page may have been made for any of it."""
-        return [kept for kept in (self.visit_token, self.link_code, self.verify_code) if kept]
+        names = ("session", "visit", "link", "verify", "enter", "change")
+        return [kept for name in names if (kept := self._kept(name))]
 
     def _set_cookie(self, name: str, value: str, seconds: int, path: str = "/") -> None:
         self._cookies.append(
@@ -287,12 +324,15 @@ class Visitor:
         )
 
 
-def language_of(request: AnyRequest, offered: Sequence[str]) -> str:
-    """The language that a request is answered in: its link's, the one chosen before, the browser's, the default."""
+def language_of(request: AnyRequest, offered: Sequence[str], customer: str = "") -> str:
+    """The language that a request is answered in.
+
+    Its link's, the one chosen here before, the customer's, the browser's, the programme's.
+    """
     return choose(
         offered,
         link=parameter(request, "lang"),
-        customer=cookie(request, "lang") or "",
+        customer=cookie(request, "lang") or customer,
         browser=header(request, b"accept-language"),
     )
 

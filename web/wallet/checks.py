@@ -5,17 +5,17 @@ import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
-import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from web.foundation.finding import Finding
 from web.wallet.apple import development as apple_development
 from web.wallet.apple.certificates import (
+    P12_SUFFIXES,
     CertificateError,
     key_fits,
     read_certificate,
@@ -27,17 +27,8 @@ from web.wallet.google import development as google_development
 from web.wallet.google.account import AccountError, load_account
 
 EXPIRY_NOTICE = timedelta(days=30)  # a new pass certificate takes days where several people are asked
-_P12 = {".p12", ".pfx"}
 _APPLE_PORTAL = "Apple's developer account, Certificates, Identifiers & Profiles"
 _INTERMEDIATES = "https://www.apple.com/certificateauthority/ (Worldwide Developer Relations)"
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One line of the doctor's report: how bad, what is so, and what to do about it ("" for nothing)."""
-
-    level: Literal["ok", "warning", "error"]
-    what: str
-    todo: str = ""
 
 
 def check_apple(
@@ -62,7 +53,7 @@ def check_apple(
         leaf, private_key = _leaf_and_key(certificate, key, password)
         issuer = read_certificate(intermediate)
     except CertificateError as error:
-        return [*findings, Finding("error", f"Apple Wallet: {error}.", "Correct the path, file or password.")]
+        return [*findings, Finding("wrong", f"Apple Wallet: {error}.", "Correct the path, file or password.")]
     findings += _dates("pass certificate", leaf, now, f"Make a new one in {_APPLE_PORTAL}.")
     findings += _dates(
         "intermediate certificate", issuer, now, f"Fetch the present one from {_INTERMEDIATES}."
@@ -72,7 +63,7 @@ def check_apple(
     if apple_development.is_development(leaf) and is_public(base_url):
         findings.append(
             Finding(
-                "error",
+                "wrong",
                 f"Passes for {base_url} are signed by the development authority, which no phone trusts.",
                 f"Make a Pass Type ID certificate in {_APPLE_PORTAL} and name its files in the settings.",
             )
@@ -80,7 +71,7 @@ def check_apple(
     if urlsplit(base_url).scheme != "https":
         findings.append(
             Finding(
-                "warning",
+                "note",
                 f"Passes will not update themselves: phones call https addresses only, not {base_url}.",
                 "Serve the app over https; for development this can stay as it is.",
             )
@@ -96,7 +87,7 @@ def check_google(*, account_file: Path, issuer_id: str, base_url: str) -> list[F
     if not (issuer_id.isascii() and issuer_id.isdecimal()):
         findings.append(
             Finding(
-                "error",
+                "wrong",
                 f"The Google Wallet issuer id is {issuer_id!r}, but issuer ids are numbers.",
                 "Copy it from the Google Pay & Wallet console, Google Wallet API.",
             )
@@ -104,12 +95,12 @@ def check_google(*, account_file: Path, issuer_id: str, base_url: str) -> list[F
     try:
         account = load_account(account_file)
     except AccountError as error:
-        todo = "Make a JSON key for the service account in the Google Cloud console, IAM, Service accounts."
-        return [*findings, Finding("error", f"Google Wallet: {error}.", todo)]
+        do = "Make a JSON key for the service account in the Google Cloud console, IAM, Service accounts."
+        return [*findings, Finding("wrong", f"Google Wallet: {error}.", do)]
     if google_development.is_development(account) and is_public(base_url):
         findings.append(
             Finding(
-                "error",
+                "wrong",
                 f"Cards for {base_url} are signed by the development account, which Google does not know.",
                 "Make a service account, add it as a user in the Google Pay & Wallet console, name its file.",
             )
@@ -131,29 +122,29 @@ def is_public(base_url: str) -> bool:
 def _privacy(path: Path) -> Iterator[Finding]:
     """A warning if others can read a file that holds a private key."""
     if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
-        yield Finding("warning", f"Others on this machine can read {path}.", f"Run: chmod 600 {path}")
+        yield Finding("note", f"Others on this machine can read {path}.", f"Run: chmod 600 {path}")
 
 
 def _leaf_and_key(
     certificate: Path, key: Path | None, password: str | None
 ) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
-    if certificate.suffix in _P12:
+    if certificate.suffix in P12_SUFFIXES:
         return read_p12(certificate, password)
     if key is None:
         raise CertificateError(f"no private key is named for {certificate}")
     return read_certificate(certificate), read_key(key, password)
 
 
-def _dates(name: str, certificate: x509.Certificate, now: datetime, todo: str) -> Iterator[Finding]:
+def _dates(name: str, certificate: x509.Certificate, now: datetime, do: str) -> Iterator[Finding]:
     if now < certificate.not_valid_before_utc:
         begins = f"{certificate.not_valid_before_utc:%Y-%m-%d}"
         yield Finding(
-            "error", f"The {name} is only valid from {begins} on.", "Set this machine's clock right."
+            "wrong", f"The {name} is only valid from {begins} on.", "Set this machine's clock right."
         )
     elif now >= certificate.not_valid_after_utc:
-        yield Finding("error", f"The {name} expired on {_day(certificate)}.", todo)
+        yield Finding("wrong", f"The {name} expired on {_day(certificate)}.", do)
     elif now + EXPIRY_NOTICE >= certificate.not_valid_after_utc:
-        yield Finding("warning", f"The {name} expires on {_day(certificate)}.", todo)
+        yield Finding("note", f"The {name} expires on {_day(certificate)}.", do)
 
 
 def _belonging(
@@ -161,7 +152,7 @@ def _belonging(
 ) -> Iterator[Finding]:
     if not key_fits(leaf, key):
         yield Finding(
-            "error",
+            "wrong",
             "The private key does not belong to the pass certificate.",
             "Name the key that the certificate was asked for with, or export both together as .p12.",
         )
@@ -170,7 +161,7 @@ def _belonging(
     except (ValueError, TypeError, InvalidSignature):
         issuer = leaf.issuer.rfc4514_string()
         yield Finding(
-            "error",
+            "wrong",
             "The intermediate certificate is not the one that issued the pass certificate.",
             f"Fetch the one named {issuer} from {_INTERMEDIATES}.",
         )
@@ -184,7 +175,7 @@ def _identity(leaf: x509.Certificate, pass_type_id: str, team_id: str) -> Iterat
         found = subject_value(leaf, oid)
         if found != wanted:
             yield Finding(
-                "error",
+                "wrong",
                 f"The settings name the {name} {wanted!r}, the pass certificate is for {found!r}.",
                 f"Correct the setting, or use the certificate of that {name}; phones refuse the pass else.",
             )

@@ -8,6 +8,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key, pkcs12
 from cryptography.x509.oid import NameOID
 
+# The certificate and its key in one file, as Keychain Access exports them.
+P12_SUFFIXES = {".p12", ".pfx"}
+
 
 class CertificateError(Exception):
     """A certificate or key that cannot be used; the message says which and why."""

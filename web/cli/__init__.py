@@ -1,0 +1,37 @@
+"""Commands. Each says what it did in one line, and fails with a sentence that says what to do."""
+
+import click
+
+from web.cli import programs, serving, support, texts
+from web.cli.base import Context, Sentences
+from web.settings import load_settings
+
+
+@click.group(cls=Sentences)
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """Pasito: from a sign in the shop to a card in the phone's wallet."""
+    context.obj = Context(load_settings())
+
+
+for _command in (
+    serving.demo,
+    serving.serve,
+    serving.worker,
+    serving.migrate,
+    serving.doctor,
+    programs.program,
+    programs.sign,
+    programs.key,
+    support.link,
+    support.customer,
+    support.deliveries,
+    texts.mails,
+    texts.translate,
+):
+    commands.add_command(_command)
+
+
+def main() -> None:
+    """Entry of `python -m web`."""
+    commands(prog_name="python -m web")
