@@ -84,8 +84,8 @@ class Shell:
             self._believe_proxy(scope, headers)
         head = scope["method"] == "HEAD"
         if head:
-            scope["method"] = "GET"
-            scope[HEAD] = True  # type: ignore[literal-required]
+            # A copy, for the server must go on to see a HEAD: else it waits for the body that the length promises.
+            scope = cast(HTTPScope, {**scope, "method": "GET", HEAD: True})
         status = 500
 
         async def sending(message: Message) -> None:

@@ -10,7 +10,6 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.limits import LINK_USE
 from web.foundation.schema import utc_now
-from web.foundation.sealing import random_code
 from web.foundation.tokens import BadToken, from_url, read
 from web.loyalty.card_request import Asked, request_pass
 from web.loyalty.link import Link, Purpose, find_link, revoke_siblings, use_link
@@ -89,9 +88,8 @@ async def send_again(request: AnyRequest, slug: FromPath[str]) -> Response[bytes
 async def _show(visitor: Visitor, code: str | None, *, arrived: bool) -> Response[bytes]:
     in_app = visitor.device.in_app is not None
     if arrived:
-        # A bad token gets a code that opens nothing: good and bad arrivals are answered alike up to here.
-        code = code or random_code()
         visitor.keep_link(code)
+        code = visitor.link_code
         if not in_app:
             platform = visitor.request.query_params.get("platform", "").lower()
             return visitor.redirect("/download" + (f"?platform={platform}" if platform in PLATFORMS else ""))
@@ -116,9 +114,11 @@ async def _show(visitor: Visitor, code: str | None, *, arrived: bool) -> Respons
 def _code_in(visitor: Visitor, token: str) -> str | None:
     try:
         program = visitor.program
-        return read(from_url(token), program.keys, kind="download", audience=program.id).jti
+        claims = read(from_url(token), program.keys, kind="download", audience=program.id, even_expired=True)
     except BadToken:
         return None
+    # The row says whether it is still good, and of a dead one who is to get the new one.
+    return claims.jti
 
 
 def _find(conn: Connection, program_id: str, code: str) -> Link | None:

@@ -6,7 +6,6 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.limits import LINK_USE
 from web.foundation.schema import utc_now
-from web.foundation.sealing import random_code
 from web.foundation.tokens import BadToken, from_url, read
 from web.loyalty.customer import address_hash, confirm_address, find_contact
 from web.loyalty.event import VERIFICATION_REQUESTED, record
@@ -59,7 +58,7 @@ async def send_again(request: AnyRequest, slug: FromPath[str]) -> Response[bytes
 
 
 def _take(visitor: Visitor, code: str | None) -> Response[bytes]:
-    visitor.keep_verify_link(code or random_code())
+    visitor.keep_verify_link(code)
     return visitor.redirect("/verify")
 
 
@@ -78,9 +77,11 @@ async def _link(visitor: Visitor) -> Link | None:
 def _code_in(visitor: Visitor, token: str) -> str | None:
     try:
         program = visitor.program
-        return read(from_url(token), program.keys, kind="verify", audience=program.id).jti
+        claims = read(from_url(token), program.keys, kind="verify", audience=program.id, even_expired=True)
     except BadToken:
         return None
+    # The row says whether it is still good, and of a dead one who is to get the new one.
+    return claims.jti
 
 
 def _confirm(conn: Connection, program: Program, code: str) -> bool:

@@ -1,5 +1,6 @@
 """A visitor: one request as a page sees it: which programme, language, device and visit, and how to answer it."""
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ from web.foundation.database import DatabaseUnreachable
 from web.foundation.device import Device, describe, detect
 from web.foundation.languages import choose
 from web.foundation.limits import network_of
+from web.foundation.sealing import ALPHABET, random_code
 from web.foundation.shell import HEAD
 from web.loyalty.card_request import Asked
 from web.loyalty.program import Program
@@ -25,6 +27,9 @@ VISIT_SECONDS = 2 * 24 * 3600
 SESSION_SECONDS = 7 * 24 * 3600
 LINK_SECONDS = 30 * 60
 LANGUAGE_SECONDS = 365 * 24 * 3600
+
+# As `random_code` spells them.
+CODE = re.compile(f"[{ALPHABET}]{{26}}")
 
 # Where a form's address shows nothing when it is opened, the page to go back to.
 PAGE_OF_FORM = {
@@ -189,6 +194,7 @@ class Visitor:
         return Response(
             b"",
             status_code=303,
+            media_type="text/plain",
             headers={"location": url, "cache-control": "no-store", "referrer-policy": "no-referrer"},
             cookies=self._cookies,
         )
@@ -201,12 +207,15 @@ class Visitor:
     def end_visit(self) -> None:
         self._keep("visit", "", 0)
 
-    def keep_link(self, code: str) -> None:
-        """Let the browser keep the code of the link it arrived by, out of the address bar."""
-        self._keep("link", code, LINK_SECONDS)
+    def keep_link(self, code: str | None) -> None:
+        """Let the browser keep the code of the link it arrived by, out of the address bar.
 
-    def keep_verify_link(self, code: str) -> None:
-        self._keep("verify", code, LINK_SECONDS)
+        What is no code is kept as one that opens nothing, so that good and bad arrivals are answered alike.
+        """
+        self._keep("link", _code_or_any(code), LINK_SECONDS)
+
+    def keep_verify_link(self, code: str | None) -> None:
+        self._keep("verify", _code_or_any(code), LINK_SECONDS)
 
     def keep_enter_link(self, code: str) -> None:
         self._keep("enter", code, LINK_SECONDS)
@@ -322,6 +331,10 @@ class Visitor:
                 samesite="lax",
             )
         )
+
+
+def _code_or_any(code: str | None) -> str:
+    return code if code and CODE.fullmatch(code) else random_code()
 
 
 def language_of(request: AnyRequest, offered: Sequence[str], customer: str = "") -> str:
