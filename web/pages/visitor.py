@@ -32,12 +32,16 @@ LANGUAGE_SECONDS = 365 * 24 * 3600
 # As `random_code` spells them.
 CODE = re.compile(f"[{ALPHABET}]{{26}}")
 
+# What a browser keeps of us, each a random token or the code of a link.
+KEPT = ("session", "visit", "link", "verify", "enter", "change")
+
 # Where a form's address shows nothing when it is opened, the page to go back to.
 PAGE_OF_FORM = {
     "download/apple": "download",
     "download/google": "download",
     "download/again": "card",
     "verify/again": "verify",
+    "session/again": "session",
 }
 
 
@@ -228,8 +232,11 @@ class Visitor:
         """Let the browser keep a session's token for as long as the session may live."""
         self._keep("session", token, SESSION_SECONDS)
 
-    def end_session(self) -> None:
-        self._keep("session", "", 0)
+    def log_out(self) -> None:
+        """Let go of all that opens something: the next person at this screen finds no door ajar."""
+        for what in KEPT:
+            if self._kept(what):
+                self._keep(what, "", 0)
 
     @property
     def is_partial(self) -> bool:
@@ -316,8 +323,7 @@ class Visitor:
     @property
     def _secrets(self) -> list[str]:
         """What this browser keeps of us; a form's page may have been made for any of it."""
-        names = ("session", "visit", "link", "verify", "enter", "change")
-        return [kept for name in names if (kept := self._kept(name))]
+        return [kept for name in KEPT if (kept := self._kept(name))]
 
     def _set_cookie(self, name: str, value: str, seconds: int, path: str = "/") -> None:
         self._cookies.append(
