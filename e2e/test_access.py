@@ -47,7 +47,8 @@ def at_text_size(person: Person, percent: int) -> None:
     sizes = {"standard": 16 * percent // 100, "fixed": 13 * percent // 100}
     session.send("Page.setFontSizes", {"fontSizes": sizes})
     person.page.wait_for_function(
-        "size => getComputedStyle(document.documentElement).fontSize === `${size * 1.0625}px`", arg=sizes["standard"]
+        "size => getComputedStyle(document.documentElement).fontSize === `${size * 1.0625}px`",
+        arg=sizes["standard"],
     )
 
 
@@ -77,7 +78,9 @@ def test_nothing_stands_in_anybodys_way(people: People, name: str) -> None:
 
 
 # The pages whose shape differs on a computer, in a language from right to left.
-@pytest.mark.parametrize("name", ["front_door", "contact_slip", "about_wrong", "card_full", "download", "poster_a4"])
+@pytest.mark.parametrize(
+    "name", ["front_door", "contact_slip", "about_wrong", "card_full", "download", "poster_a4"]
+)
 def test_nor_from_right_to_left(people: People, name: str) -> None:
     scene = SCENES[name]
     person = people("iphone", **options_for(scene, locale="ar"))

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import CheckConstraint, Column, Index, String, Table, select, update
+from sqlalchemy import CheckConstraint, Column, Index, String, Table, bindparam, select, update
 from sqlalchemy.engine import Connection
 
 from web.foundation.address import Email, Phone
@@ -106,6 +106,10 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _CONTACT = tuple(customer.c[name] for name in Contact.__struct_fields__)
+# Made once: SQLAlchemy remembers with a statement how it is compiled.
+_FIND_CONTACT = select(*_CONTACT).where(
+    customer.c.program_id == bindparam("program"), customer.c.id == bindparam("customer")
+)
 
 
 def register(conn: Connection, new: Registration) -> Registered | AlreadyKnown:
@@ -204,9 +208,7 @@ def find_by_address(
 
 
 def find_contact(conn: Connection, program_id: str, customer_id: str) -> Contact | None:
-    row = conn.execute(
-        select(*_CONTACT).where(customer.c.program_id == program_id, customer.c.id == customer_id)
-    ).one_or_none()
+    row = conn.execute(_FIND_CONTACT, {"program": program_id, "customer": customer_id}).one_or_none()
     return None if row is None else Contact(**row._mapping)
 
 
