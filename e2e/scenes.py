@@ -201,13 +201,25 @@ def no_programme(person: Person) -> None:
 
 
 @scene()
-def too_fast(person: Person) -> None:
+def ask_for_card_too_often(person: Person) -> None:
     address = new_address()
     with person.server.client() as client:
         for _ in range(3):
             client.post("/brewbar/card", data={"contact": address})
     ask_for_card(person)
     _fill_and_send(person, "#contact", address)
+
+
+@scene(extra_http_headers={"x-forwarded-for": "10.200.2.7"})
+def too_fast(person: Person) -> None:
+    """A thirteenth registration from one network within ten minutes."""
+    with person.server.client(x_forwarded_for="10.200.2.7") as client:
+        for _ in range(12):
+            client.post("/brewbar/register", data={"contact": new_address()})
+            client.post("/brewbar/register/about", data={"name": "Guest"})
+            client.cookies.clear()
+    about(person)
+    _fill_and_send(person, "#name", "Zoë")
     person.page.wait_for_selector(".status")
 
 

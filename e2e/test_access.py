@@ -21,8 +21,8 @@ FIND = """rules => axe.run(document, {runOnly: rules, resultTypes: ["violations"
   .then(({violations}) => violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(" | ")}`))"""
 RUNS_OVER = """() => [...document.querySelectorAll("body *")].filter((e) => {
     const box = e.getBoundingClientRect();
-    return box.width && (box.right > innerWidth + 1 || box.left < -1) && !e.closest("svg, .vh, pre, iframe");
-  }).map((e) => e.outerHTML.slice(0, 100)).concat(document.documentElement.scrollWidth > innerWidth ? ["the page"] : [])"""
+    return box.width && (box.right > document.documentElement.clientWidth + 1 || box.left < -1) && !e.closest("svg, .vh, pre, iframe");
+  }).map((e) => e.outerHTML.slice(0, 100)).concat(document.documentElement.scrollWidth > document.documentElement.clientWidth ? ["the page"] : [])"""
 TOO_SMALL = """least => [...document.querySelectorAll("a, button, input, summary, [role=button]")].filter((e) => {
     if (e.closest(".vh, [hidden], p, pre, .summary") || e.type === "hidden") return false;
     // What belongs to a label is tapped by it.
