@@ -160,7 +160,10 @@ def use_link(conn: Connection, program_id: str, jti: str, purpose: Purpose) -> s
 
 
 def may_send_link(conn: Connection, program_id: str, customer_id: str) -> bool:
-    """Whether one more link may go to this customer now: three an hour, ten a day, of whatever purpose and cause."""
+    """Whether one more link may go to this customer now: three an hour, ten a day, of whatever purpose and cause.
+
+    A session link is never sent alone: it stands beside the card's in one message, which counts once.
+    """
     now = utc_now()
     recent = (
         select(func.count())
@@ -169,6 +172,7 @@ def may_send_link(conn: Connection, program_id: str, customer_id: str) -> bool:
             one_time_link.c.program_id == program_id,
             one_time_link.c.customer_id == customer_id,
             one_time_link.c.created_by == "message",
+            one_time_link.c.purpose != "auth",
         )
     )
     hour = conn.scalar(recent.where(one_time_link.c.created_at > now - timedelta(hours=1))) or 0
