@@ -165,6 +165,7 @@ _SENT = select(
     one_time_link.c.program_id == bindparam("program"),
     one_time_link.c.customer_id == bindparam("customer"),
     one_time_link.c.created_by == "message",
+    one_time_link.c.purpose != "auth",
     one_time_link.c.created_at > bindparam("a_day_ago"),
 )
 
@@ -186,7 +187,10 @@ def _named(program_id: str, jti: str, purpose: Purpose) -> dict[str, Any]:
 
 
 def may_send_link(conn: Connection, program_id: str, customer_id: str) -> bool:
-    """Whether one more link may go to this customer now: three an hour, ten a day, of whatever purpose and cause."""
+    """Whether one more link may go to this customer now: three an hour, ten a day, of whatever purpose and cause.
+
+    A session link is never sent alone: it stands beside the card's in one message, which counts once.
+    """
     now = utc_now()
     hour, day = conn.execute(
         _SENT,
