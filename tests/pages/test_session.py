@@ -50,7 +50,15 @@ def test_a_session_link_opens_each_section(server: Server, sealer: Sealer, desti
 
 @pytest.mark.parametrize(
     "elsewhere",
-    ["//evil.example", "https://evil.example", "javascript:alert(1)", "profile/../../x", "no-such", "", "\r\nX: 1"],
+    [
+        "//evil.example",
+        "https://evil.example",
+        "javascript:alert(1)",
+        "profile/../../x",
+        "no-such",
+        "",
+        "\r\nX: 1",
+    ],
 )
 def test_any_other_destination_is_the_profile(server: Server, sealer: Sealer, elsewhere: str) -> None:
     with server.client() as client:
@@ -64,10 +72,14 @@ def test_without_a_session_the_pages_lead_to_asking_for_a_link(server: Server) -
             assert client.get(f"/brewbar/{destination}").headers["location"] == "/brewbar/card"
 
 
-def test_the_token_is_gone_from_the_address_and_the_cookie_is_for_us_alone(server: Server, sealer: Sealer) -> None:
+def test_the_token_is_gone_from_the_address_and_the_cookie_is_for_us_alone(
+    server: Server, sealer: Sealer
+) -> None:
     with server.client() as client:
         opened = enter(client, session_path(server, sealer, ANA))
-        cookie = next(value for value in opened.headers.get_list("set-cookie") if value.startswith("session-"))
+        cookie = next(
+            value for value in opened.headers.get_list("set-cookie") if value.startswith("session-")
+        )
         assert "HttpOnly" in cookie
         assert re.search("samesite=lax", cookie, re.I)
         assert opened.headers["referrer-policy"] == "no-referrer"
@@ -150,7 +162,9 @@ def test_consents_are_given_and_withdrawn_with_their_wording(server: Server, sea
     [row] = rows_of(url, "customer", email_key=address)
     with server.client() as client:
         enter(client, session_path(server, sealer, address))
-        client.post("/brewbar/profile/messages", data={"consents": "news", "notifications": ["balance", "tier"]})
+        client.post(
+            "/brewbar/profile/messages", data={"consents": "news", "notifications": ["balance", "tier"]}
+        )
         client.post("/brewbar/profile/messages", data={"notifications": ["balance"]})
     decided = [
         event["decision"]
@@ -199,7 +213,10 @@ def test_an_address_that_is_somebody_elses_is_never_taken(server: Server, sealer
         enter(client, session_path(server, sealer, old))
         answer = client.post("/brewbar/profile/address", data={"contact": BEN})
         free = client.post("/brewbar/profile/address", data={"contact": f"free-{uuid4().hex}@example.org"})
-        assert (answer.status_code, answer.headers["location"]) == (free.status_code, free.headers["location"])
+        assert (answer.status_code, answer.headers["location"]) == (
+            free.status_code,
+            free.headers["location"],
+        )
     assert len(rows_of(server.environment["DATABASE_URL"], "customer", email_key=BEN)) == 1
 
 

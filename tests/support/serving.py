@@ -19,7 +19,8 @@ from tests.support.ports import free_port
 from tests.support.rows import rows_of
 
 ROOT = Path(__file__).parent.parent.parent
-STARTS_WITHIN = 20.0
+# Four processes on a busy machine; one alone is ready in three.
+STARTS_WITHIN = 60.0
 
 
 @dataclass
