@@ -3,13 +3,16 @@
 from web.foundation import delivery
 from web.foundation.schema import metadata
 from web.loyalty import (
+    address_change,
     consent,
     customer,
     event,
     ledger,
     link,
+    personal_data,
     program,
     reward,
+    session,
     sign,
     tier,
     touch,
@@ -19,6 +22,7 @@ from web.loyalty import (
 from web.messages import mailbox_store
 
 TABLES = (
+    address_change.address_change,
     consent.consent_event,
     customer.customer,
     delivery.delivery,
@@ -27,11 +31,13 @@ TABLES = (
     ledger.balance,
     link.one_time_link,
     mailbox_store.mailbox_message,
+    personal_data.suppression,
     program.program,
     program.program_image,
     program.consent_wording,
     program.signing_key,
     reward.reward,
+    session.session,
     sign.location,
     sign.sign,
     tier.tier,

@@ -10,19 +10,22 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from web.foundation.database import Database, DatabaseUnreachable
-from web.foundation.delivery import Delivery, Drop, claim, finish, has_due
+from web.foundation.delivery import Delivery, Drop, claim, finish_many, has_due, purge_deliveries
 from web.foundation.metrics import Metrics
 from web.foundation.schema import utc_now
 from web.loyalty.event import Event, has_waiting, take_waiting
 from web.loyalty.link import purge_links
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
+from web.loyalty.session import purge_sessions
 from web.loyalty.visit import purge_visits
 from web.messages.deliveries import Handler
 
 log = structlog.get_logger("worker")
 
-BATCH = 50
+EVENTS = 50
+# A mail takes a millisecond to compose: more of them at once, and pages of the same process would have to wait.
+DELIVERIES = 16
 # How long a worker sleeps when nobody wakes it: another process may have written.
 IDLE_SECONDS = 1.0
 PURGE_EVERY = timedelta(hours=1)
@@ -77,7 +80,7 @@ class Worker:
         if not await self.database.read(_is_anything_due):
             return False
         followed = await self._follow_up()
-        taken = await self.database.write(claim, BATCH)
+        taken = await self.database.write(claim, DELIVERIES)
         await asyncio.gather(*(self._deliver(delivery) for delivery in taken))
         return bool(followed or taken)
 
@@ -90,7 +93,7 @@ class Worker:
             return await self.database.write(self._follow_events)
 
     def _follow_events(self, conn: Connection) -> int:
-        happened = take_waiting(conn, BATCH)
+        happened = take_waiting(conn, EVENTS)
         for event in happened:
             program = self.programs.by_id(event.program_id)
             if program is None:
@@ -105,7 +108,7 @@ class Worker:
             await self.handlers[delivery.kind](delivery)
         except Exception as failure:  # whatever it was, the row must say so
             error = failure
-        state = await self.database.write(finish, delivery, error)
+        state = await self.database.write_together(finish_many, (delivery, error))
         self.metrics.deliveries.labels(delivery.kind, state).inc()
         if error is not None and not isinstance(error, Drop):
             log.warning(
@@ -121,6 +124,8 @@ class Worker:
 def _purge(conn: Connection) -> None:
     purge_visits(conn)
     purge_links(conn)
+    purge_sessions(conn)
+    purge_deliveries(conn)
 
 
 def _is_anything_due(conn: Connection) -> bool:

@@ -24,6 +24,7 @@ for _command in (
     programs.sign,
     programs.key,
     support.link,
+    support.customer,
     support.deliveries,
     texts.mails,
     texts.translate,

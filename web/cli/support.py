@@ -1,5 +1,9 @@
 """Commands for whoever helps customers: links, and what did not go out."""
 
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+from urllib.parse import urlencode
 from uuid import UUID
 
 import click
@@ -7,11 +11,15 @@ from sqlalchemy.engine import Connection
 
 from web.cli.base import Context
 from web.foundation import delivery
-from web.foundation.address import BadEmailError, parse_email
-from web.foundation.sealing import random_code
+from web.foundation.address import BadEmailError, BadPhoneError, parse_email, parse_phone
 from web.foundation.tokens import for_url
+from web.loyalty.address_change import agree
 from web.loyalty.customer import find_by_address
-from web.loyalty.link import make_link
+from web.loyalty.customer_link import NoPass, make_download_link, make_session_link
+from web.loyalty.program import Program
+
+FC = TypeVar("FC", bound=Callable[..., Any])
+UTM_NAMES = ("source", "medium", "campaign", "term", "content")
 
 
 @click.group()
@@ -19,26 +27,126 @@ def link() -> None:
     """Links, so that support can help."""
 
 
+def _of_customer(command: FC) -> FC:
+    """The options by which a command names one customer."""
+    for option in (
+        click.option("--phone", help="Their phone instead, with the country code."),
+        click.option("--email", help="The customer's e-mail address."),
+        click.option("--program", "slug", required=True, help="The programme's slug."),
+    ):
+        command = option(command)
+    return command
+
+
 @link.command("download")
-@click.option("--program", "slug", required=True)
-@click.option("--email", required=True)
+@_of_customer
+@click.option(
+    "--expires-in", type=int, help="Seconds. With it the link may be used again until then; without, once."
+)
+@click.option("--platform", type=click.Choice(["ios", "android"]), help="Straight to that wallet.")
+@click.option("--utm", multiple=True, help="source=counter, medium=support … as often as needed.")
 @click.pass_obj
-def link_download(context: Context, slug: str, email: str) -> None:
-    """A one-time link to a customer's card."""
-    try:
-        address = parse_email(email)
-    except BadEmailError:
-        raise click.ClickException(f"{email!r} is no e-mail address.") from None
+def link_download(
+    context: Context,
+    slug: str,
+    email: str | None,
+    phone: str | None,
+    expires_in: int | None,
+    platform: str | None,
+    utm: tuple[str, ...],
+) -> None:
+    """A link to a customer's card."""
 
     def work(conn: Connection) -> str:
-        program = context.program(conn, slug)
-        customer_id = find_by_address(conn, program.id, address, None)
-        if customer_id is None:
-            raise click.ClickException("There is no such customer in that programme.")
-        token = make_link(conn, program, customer_id, "download", jti=random_code(), created_by="support")
-        return f"{context.settings.base_url}/{slug}/download?token={for_url(token)}"
+        program, customer_id = _find(context, conn, slug, email, phone)
+        lifetime = timedelta(seconds=expires_in) if expires_in else None
+        token = make_download_link(conn, program, customer_id, created_by="support", lifetime=lifetime)
+        query = [("token", for_url(token)), *([("platform", platform)] if platform else []), *_utm(utm)]
+        return f"{context.settings.base_url}/{slug}/download?{urlencode(query)}"
 
     click.echo(context.in_transaction(work))
+
+
+@link.command("session")
+@_of_customer
+@click.option("--expires-in", type=int, help="Seconds; a week without it.")
+@click.option("--to", "destination", default="profile", show_default=True, help="One of the six sections.")
+@click.pass_obj
+def link_session(
+    context: Context,
+    slug: str,
+    email: str | None,
+    phone: str | None,
+    expires_in: int | None,
+    destination: str,
+) -> None:
+    """A link that lets a customer into their own pages."""
+
+    def work(conn: Connection) -> str:
+        program, customer_id = _find(context, conn, slug, email, phone)
+        lifetime = timedelta(seconds=expires_in) if expires_in else None
+        try:
+            token = make_session_link(conn, program, customer_id, created_by="support", lifetime=lifetime)
+        except NoPass:
+            raise click.ClickException(
+                "This customer holds no card in a wallet yet; send them `link download` first."
+            ) from None
+        query = urlencode({"redirectTo": destination})
+        return f"{context.settings.base_url}/{slug}/{for_url(token)}?{query}"
+
+    click.echo(context.in_transaction(work))
+
+
+@click.group()
+def customer() -> None:
+    """Customers, where support has to help."""
+
+
+@customer.command("agree")
+@_of_customer
+@click.pass_obj
+def customer_agree(context: Context, slug: str, email: str | None, phone: str | None) -> None:
+    """Answer for the old address in a change of address, once you know who they are (a lost inbox)."""
+
+    def work(conn: Connection) -> str:
+        program, customer_id = _find(context, conn, slug, email, phone)
+        return agree(conn, program.id, customer_id, "old")
+
+    said = {
+        "waiting": "Agreed. Now the new address has to agree too.",
+        "changed": "Agreed, and changed: the new address had agreed already.",
+    }
+    outcome = context.in_transaction(work)
+    if outcome not in said:
+        raise click.ClickException("No change of address waits there, or the new one is another customer's.")
+    click.echo(said[outcome])
+
+
+def _find(
+    context: Context, conn: Connection, slug: str, email: str | None, phone: str | None
+) -> tuple[Program, str]:
+    program = context.program(conn, slug)
+    try:
+        address = parse_email(email) if email else None
+        number = parse_phone(phone, program.settings.country) if phone and not email else None
+    except (BadEmailError, BadPhoneError):
+        raise click.ClickException(f"{email or phone!r} is no address that can be read.") from None
+    if address is None and number is None:
+        raise click.ClickException("Name the customer with --email or --phone.")
+    customer_id = find_by_address(conn, program.id, address, number)
+    if customer_id is None:
+        raise click.ClickException("There is no such customer in that programme.")
+    return program, customer_id
+
+
+def _utm(given: tuple[str, ...]) -> list[tuple[str, str]]:
+    pairs = [one.partition("=") for one in given]
+    for name, _, value in pairs:
+        if name not in UTM_NAMES or not value:
+            raise click.ClickException(
+                f"--utm {name!r}: write it like source=counter ({', '.join(UTM_NAMES)})."
+            )
+    return [(f"utm_{name}", value) for name, _, value in pairs]
 
 
 @click.group("delivery")

@@ -19,6 +19,8 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
+    delete,
     exists,
     func,
     insert,
@@ -236,6 +238,31 @@ def finish(conn: Connection, taken: Delivery, error: Exception | None) -> str:
     return state
 
 
+# Made once: SQLAlchemy remembers with a statement how it is compiled.
+_DONE = (
+    update(delivery)
+    .where(
+        delivery.c.program_id == bindparam("its_program"),
+        delivery.c.id == bindparam("its_id"),
+        delivery.c.state == WAITING,
+    )
+    .values(state=DONE, due_at=bindparam("now"), ended_at=bindparam("now"), payload={}, last_error=None)
+)
+
+
+def finish_many(conn: Connection, ended: list[tuple[Delivery, Exception | None]]) -> list[str]:
+    """Like `finish`, for many at once: those that went well are one statement."""
+    now = utc_now()
+    done = [
+        {"its_program": taken.program_id, "its_id": taken.id, "now": now}
+        for taken, error in ended
+        if error is None
+    ]
+    if done:
+        conn.execute(_DONE, done)
+    return [DONE if error is None else finish(conn, taken, error) for taken, error in ended]
+
+
 def replay(conn: Connection, program_id: str | None = None, delivery_id: str | None = None) -> int:
     """Let deliveries that were put aside start again, all or one; returns how many."""
     chosen = [delivery.c.state == DEAD]
@@ -282,6 +309,15 @@ def backlog(conn: Connection) -> Backlog:
     ).one()
     dead = conn.scalar(select(func.count()).where(delivery.c.state == DEAD)) or 0
     return Backlog(waiting, dead, oldest)
+
+
+def purge_deliveries(conn: Connection) -> int:
+    """Delete what ended a month ago. What was put aside stays until a person has looked at it."""
+    return conn.execute(
+        delete(delivery).where(
+            delivery.c.state.in_((DONE, DROPPED)), delivery.c.ended_at <= utc_now() - timedelta(days=30)
+        )
+    ).rowcount
 
 
 def has_due(conn: Connection) -> bool:

@@ -51,10 +51,14 @@ def record_decisions(
     locale: str,
     source: str = "form",
     mechanism: str = "checkbox",
+    refusal: str = "refused",
 ) -> None:
-    """Write down what was decided. An empty box is a refusal, and is proven like a consent."""
+    """Write down what was decided. An empty box is a refusal, and is proven like a consent.
+
+    `refusal` is "withdrawn" where the consent was given before.
+    """
     rows = decision_rows(
-        program_id, customer_id, decisions, locale=locale, source=source, mechanism=mechanism
+        program_id, customer_id, decisions, locale=locale, source=source, mechanism=mechanism, refusal=refusal
     )
     if rows:
         conn.execute(INSERT, rows)
@@ -68,6 +72,7 @@ def decision_rows(
     locale: str,
     source: str = "form",
     mechanism: str = "checkbox",
+    refusal: str = "refused",
 ) -> list[dict[str, Any]]:
     """The rows of one customer's decisions, for those who write many customers' at once with `INSERT`."""
     now = utc_now()
@@ -78,7 +83,7 @@ def decision_rows(
             "customer_id": customer_id,
             "purpose": decision.purpose,
             "channel": decision.channel,
-            "decision": "granted" if decision.granted else "refused",
+            "decision": "granted" if decision.granted else refusal,
             "wording_version": decision.wording_version,
             "wording_sha256": decision.wording_sha256,
             "locale": locale,

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import CheckConstraint, Column, Index, String, Table, select, update
+from sqlalchemy import CheckConstraint, Column, Index, String, Table, bindparam, select, update
 from sqlalchemy.engine import Connection
 
 from web.foundation.address import Email, Phone
@@ -33,6 +33,8 @@ customer = Table(
     # YYYY-MM-DD, or --MM-DD for those who keep the year to themselves.
     Column("birthday", String(10)),
     Column("extra", Json, nullable=False),
+    # Which messages they want; what is not there is wanted.
+    Column("notifications", Json),
     Column("external_id", String(120)),
     Column("card_number", String(16), nullable=False),
     Column("email_verified_at", Moment),
@@ -94,7 +96,20 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
     phone_verified_at: datetime | None
 
 
+class Details(msgspec.Struct, frozen=True, kw_only=True):
+    """What a customer told of themselves and may change alone."""
+
+    name: str | None
+    birthday: str | None
+    extra: dict[str, str]
+    locale: str
+
+
 _CONTACT = tuple(customer.c[name] for name in Contact.__struct_fields__)
+# Made once: SQLAlchemy remembers with a statement how it is compiled.
+_FIND_CONTACT = select(*_CONTACT).where(
+    customer.c.program_id == bindparam("program"), customer.c.id == bindparam("customer")
+)
 
 
 def register(conn: Connection, new: Registration) -> Registered | AlreadyKnown:
@@ -193,10 +208,27 @@ def find_by_address(
 
 
 def find_contact(conn: Connection, program_id: str, customer_id: str) -> Contact | None:
-    row = conn.execute(
-        select(*_CONTACT).where(customer.c.program_id == program_id, customer.c.id == customer_id)
-    ).one_or_none()
+    row = conn.execute(_FIND_CONTACT, {"program": program_id, "customer": customer_id}).one_or_none()
     return None if row is None else Contact(**row._mapping)
+
+
+def find_details(conn: Connection, program_id: str, customer_id: str) -> Details:
+    """What a customer told of themselves."""
+    row = conn.execute(
+        select(customer.c.name, customer.c.birthday, customer.c.extra, customer.c.locale).where(
+            customer.c.program_id == program_id, customer.c.id == customer_id
+        )
+    ).one()
+    return Details(**row._mapping)
+
+
+def change_details(conn: Connection, program_id: str, customer_id: str, details: Details) -> None:
+    """Keep what a customer changed; the card shows it from now on."""
+    conn.execute(
+        update(customer)
+        .where(customer.c.program_id == program_id, customer.c.id == customer_id)
+        .values(**msgspec.structs.asdict(details), updated_at=utc_now())
+    )
 
 
 def address_hash(address: str) -> str:

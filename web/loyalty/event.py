@@ -14,6 +14,9 @@ WALLET_PASS_REQUESTED = "Wallet pass requested"
 ACCOUNT_VERIFIED = "Account verified"
 # Ours, outside the eighteen: a confirmation link had run out and its owner asked for another.
 VERIFICATION_REQUESTED = "Verification requested"
+ADDRESS_CHANGE_REQUESTED = "Address change requested"
+ADDRESS_CHANGED = "Address changed"
+CUSTOMER_ERASED = "Customer erased"
 
 event = Table(
     "event",

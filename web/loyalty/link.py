@@ -8,7 +8,19 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import CheckConstraint, Column, Index, Integer, String, Table, delete, func, select, update
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    String,
+    Table,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.engine import Connection
 
 from web.foundation import tokens
@@ -16,12 +28,14 @@ from web.foundation.schema import Id, Json, Moment, insert_or_skip, metadata, ut
 from web.foundation.sealing import digest
 from web.loyalty.program import Program
 
-Purpose = Literal["download", "verify", "handoff"]
+Purpose = Literal["download", "verify", "handoff", "auth", "change"]
 
 LIFETIMES: dict[str, timedelta] = {
     "download": timedelta(days=7),
     "verify": timedelta(days=14),
     "handoff": timedelta(minutes=10),
+    "auth": timedelta(days=7),
+    "change": timedelta(days=1),
 }
 # Nobody's inbox can be flooded, whoever asks (security.md 14).
 MOST_LINK_MESSAGES_AN_HOUR = 3
@@ -44,7 +58,9 @@ one_time_link = Table(
     Column("expires_at", Moment, nullable=False),
     Column("used_at", Moment),
     Column("revoked_at", Moment),
-    CheckConstraint("purpose in ('download', 'verify', 'handoff')", name="purpose_is_known"),
+    CheckConstraint(
+        "purpose in ('download', 'verify', 'handoff', 'auth', 'change')", name="purpose_is_known"
+    ),
     CheckConstraint("most_uses is null or uses <= most_uses", name="used_no_more_than_allowed"),
 )
 Index(
@@ -99,19 +115,20 @@ def make_link(
     now = utc_now()
     lifetime = lifetime or LIFETIMES[purpose]
     conn.execute(
-        insert_or_skip(conn, one_time_link).values(
-            program_id=program.id,
-            jti_hash=digest(jti),
-            customer_id=customer_id,
-            purpose=purpose,
-            address_hash=address_hash,
-            uses=0,
-            most_uses=most_uses,
-            utm=utm or {},
-            created_by=created_by,
-            created_at=now,
-            expires_at=now + lifetime,
-        )
+        insert_or_skip(conn, one_time_link),
+        {
+            "program_id": program.id,
+            "jti_hash": digest(jti),
+            "customer_id": customer_id,
+            "purpose": purpose,
+            "address_hash": address_hash,
+            "uses": 0,
+            "most_uses": most_uses,
+            "utm": utm or {},
+            "created_by": created_by,
+            "created_at": now,
+            "expires_at": now + lifetime,
+        },
     )
     return tokens.mint(
         program.signing_key,
@@ -124,52 +141,97 @@ def make_link(
     )
 
 
+# Made once: SQLAlchemy remembers with a statement how it is compiled.
+_NAMED = (
+    one_time_link.c.program_id == bindparam("its_program"),
+    one_time_link.c.jti_hash == bindparam("its_jti"),
+    one_time_link.c.purpose == bindparam("its_purpose"),
+)
+_FIND = select(*_COLUMNS).where(*_NAMED)
+_USE = (
+    update(one_time_link)
+    .where(
+        *_NAMED,
+        one_time_link.c.revoked_at.is_(None),
+        one_time_link.c.expires_at > bindparam("now"),
+        (one_time_link.c.most_uses.is_(None)) | (one_time_link.c.uses < one_time_link.c.most_uses),
+    )
+    .values(uses=one_time_link.c.uses + 1, used_at=bindparam("now"))
+    .returning(one_time_link.c.customer_id)
+)
+_SENT = select(
+    func.count().filter(one_time_link.c.created_at > bindparam("an_hour_ago")), func.count()
+).where(
+    one_time_link.c.program_id == bindparam("program"),
+    one_time_link.c.customer_id == bindparam("customer"),
+    one_time_link.c.created_by == "message",
+    one_time_link.c.purpose != "auth",
+    one_time_link.c.created_at > bindparam("a_day_ago"),
+)
+
+
 def find_link(conn: Connection, program_id: str, jti: str, purpose: Purpose) -> Link | None:
     """A link by its token's `jti`, whatever its state."""
-    row = conn.execute(
-        select(*_COLUMNS).where(
-            one_time_link.c.program_id == program_id,
-            one_time_link.c.jti_hash == digest(jti),
-            one_time_link.c.purpose == purpose,
-        )
-    ).one_or_none()
+    row = conn.execute(_FIND, _named(program_id, jti, purpose)).one_or_none()
     return None if row is None else Link(**row._mapping)
 
 
 def use_link(conn: Connection, program_id: str, jti: str, purpose: Purpose) -> str | None:
     """Use a link up, in one atomic statement; returns its customer, or None where it was not good any more."""
-    now = utc_now()
-    customer_id: str | None = conn.scalar(
-        update(one_time_link)
-        .where(
-            one_time_link.c.program_id == program_id,
-            one_time_link.c.jti_hash == digest(jti),
-            one_time_link.c.purpose == purpose,
-            one_time_link.c.revoked_at.is_(None),
-            one_time_link.c.expires_at > now,
-            (one_time_link.c.most_uses.is_(None)) | (one_time_link.c.uses < one_time_link.c.most_uses),
-        )
-        .values(uses=one_time_link.c.uses + 1, used_at=now)
-        .returning(one_time_link.c.customer_id)
-    )
+    customer_id: str | None = conn.scalar(_USE, {**_named(program_id, jti, purpose), "now": utc_now()})
     return customer_id
 
 
+def _named(program_id: str, jti: str, purpose: Purpose) -> dict[str, Any]:
+    return {"its_program": program_id, "its_jti": digest(jti), "its_purpose": purpose}
+
+
 def may_send_link(conn: Connection, program_id: str, customer_id: str) -> bool:
-    """Whether one more link may go to this customer now: three an hour, ten a day, of whatever purpose and cause."""
+    """Whether one more link may go to this customer now: three an hour, ten a day, of whatever purpose and cause.
+
+    A session link is never sent alone: it stands beside the card's in one message, which counts once.
+    """
     now = utc_now()
-    recent = (
-        select(func.count())
-        .select_from(one_time_link)
+    hour, day = conn.execute(
+        _SENT,
+        {
+            "program": program_id,
+            "customer": customer_id,
+            "an_hour_ago": now - timedelta(hours=1),
+            "a_day_ago": now - timedelta(days=1),
+        },
+    ).one()
+    return bool(hour < MOST_LINK_MESSAGES_AN_HOUR and day < MOST_LINK_MESSAGES_A_DAY)
+
+
+def revoke_siblings(conn: Connection, program_id: str, customer_id: str, used: str) -> None:
+    """End the other one-time links to a card once one was used; until then a tap on the wrong mail works too."""
+    conn.execute(
+        update(one_time_link)
         .where(
             one_time_link.c.program_id == program_id,
             one_time_link.c.customer_id == customer_id,
-            one_time_link.c.created_by == "message",
+            one_time_link.c.purpose == "download",
+            one_time_link.c.most_uses == 1,
+            one_time_link.c.uses == 0,
+            one_time_link.c.jti_hash != digest(used),
+            one_time_link.c.revoked_at.is_(None),
         )
+        .values(revoked_at=utc_now())
     )
-    hour = conn.scalar(recent.where(one_time_link.c.created_at > now - timedelta(hours=1))) or 0
-    day = conn.scalar(recent.where(one_time_link.c.created_at > now - timedelta(days=1))) or 0
-    return hour < MOST_LINK_MESSAGES_AN_HOUR and day < MOST_LINK_MESSAGES_A_DAY
+
+
+def revoke_links(conn: Connection, program_id: str, customer_id: str) -> None:
+    """End every link of a customer that is still good: after a change of address, or when they go."""
+    conn.execute(
+        update(one_time_link)
+        .where(
+            one_time_link.c.program_id == program_id,
+            one_time_link.c.customer_id == customer_id,
+            one_time_link.c.revoked_at.is_(None),
+        )
+        .values(revoked_at=utc_now())
+    )
 
 
 def purge_links(conn: Connection) -> int:

@@ -121,6 +121,16 @@ def find_pass(conn: Connection, program_id: str, customer_id: str, platform: Pla
     return None if row is None else Pass(**row._mapping)
 
 
+def passes_of(conn: Connection, program_id: str, customer_id: str) -> list[Pass]:
+    """Every pass of a customer, the newest first."""
+    rows = conn.execute(
+        select(*_COLUMNS)
+        .where(wallet_pass.c.program_id == program_id, wallet_pass.c.customer_id == customer_id)
+        .order_by(wallet_pass.c.id.desc())
+    )
+    return [Pass(**row._mapping) for row in rows]
+
+
 def mark_stored(conn: Connection, program_id: str, pass_id: str) -> None:
     """Remember that the vendor holds the pass, so that a link need only name it."""
     conn.execute(

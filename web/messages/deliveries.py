@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy.engine import Connection
 
 from web.foundation.database import Database
@@ -17,15 +18,23 @@ from web.foundation.sealing import Sealer
 from web.foundation.theme import on_brand
 from web.foundation.tokens import for_url
 from web.loyalty import card_request
+from web.loyalty.address_change import pending_change
 from web.loyalty.customer import Contact, address_hash, find_contact
-from web.loyalty.event import CUSTOMER_CREATED, VERIFICATION_REQUESTED, WALLET_PASS_REQUESTED, Event
+from web.loyalty.customer_link import NoPass, make_session_link
+from web.loyalty.event import (
+    ADDRESS_CHANGE_REQUESTED,
+    CUSTOMER_CREATED,
+    VERIFICATION_REQUESTED,
+    WALLET_PASS_REQUESTED,
+    Event,
+)
 from web.loyalty.link import Purpose, find_link, make_link, may_send_link
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
 from web.messages import sending, texts
 from web.messages.envelope import Envelope, Message
 
-CONFIRMATION, CARD_LINK = "confirmation", "card_link"
+CONFIRMATION, CARD_LINK, ADDRESS_CHANGE = "confirmation", "card_link", "address_change"
 
 Handler = Callable[[Delivery], Awaitable[None]]
 
@@ -39,6 +48,11 @@ def follow_up(conn: Connection, program: Program, happened: Event) -> None:
     lane = f"message:{happened.customer_id}"
     if happened.name in (CUSTOMER_CREATED, VERIFICATION_REQUESTED) and flows.confirmation_message:
         enqueue(conn, program.id, CONFIRMATION, lane, payload, happened.id)
+    if happened.name == ADDRESS_CHANGE_REQUESTED:
+        for side in ("old", "new"):
+            asking = {**payload, "change": happened.properties["changeId"], "side": side}
+            # The two have nothing to do with each other: a full inbox on one side holds up nobody.
+            enqueue(conn, program.id, ADDRESS_CHANGE, f"{lane}:{side}", asking, happened.id)
     if happened.name == WALLET_PASS_REQUESTED and happened.properties.get("delivery") == "message":
         payload |= {"cause": happened.properties["cause"], "asked": happened.properties["asked"]}
         enqueue(conn, program.id, CARD_LINK, lane, payload, happened.id)
@@ -62,6 +76,7 @@ class Messenger:
         return {
             CONFIRMATION: self.send_confirmation,
             CARD_LINK: self.send_card_link,
+            ADDRESS_CHANGE: self.ask_about_address,
             card_request.CARD_REQUEST: self.answer_card_request,
         }
 
@@ -98,27 +113,61 @@ class Messenger:
         code, token = await self._link(delivery, program, contact, "download")
         envelope, brand = self._envelope(delivery, program, contact), self._brand(program, contact)
         again = delivery.payload["cause"] == "registered_again"
-        if contact.email:
-            asked = delivery.payload["asked"]
-            compose = texts.someone_tried if again else texts.card_link
-            message = compose(
+        download = f"{self._base(program)}/download?token={for_url(token)}&{UTM}"
+        short = f"{self._base(program)}/l/{code}"
+        asked = _asked(delivery, program)
+        match contact.email is not None, again:
+            case True, True:
+                message = texts.someone_tried(
+                    envelope, brand, self.renderer, download_url=download, asked=asked
+                )
+            case True, False:
+                message = texts.card_link(
+                    envelope,
+                    brand,
+                    self.renderer,
+                    download_url=download,
+                    asked=asked,
+                    session_url=await self._session_url(delivery, program, contact),
+                )
+            case False, True:
+                message = texts.someone_tried_sms(envelope, brand, self.renderer, download_url=short)
+            case _:
+                message = texts.card_link_sms(envelope, brand, self.renderer, download_url=short)
+        await self._send(message)
+
+    async def ask_about_address(self, delivery: Delivery) -> None:
+        """Ask one side of a change of address, at its own address."""
+        program, contact = await self._addressee(delivery)
+        change = await self.database.read(pending_change, program.id, contact.id)
+        if change is None or change.id != delivery.payload["change"]:
+            raise Drop("the change is no longer asked for")
+        side = delivery.payload["side"]
+        to = change.value if side == "new" else contact.email or contact.phone or ""
+        code, token = await self._link(
+            delivery, program, contact, "change", extra={"side": side, "change": change.id}
+        )
+        envelope = msgspec.structs.replace(self._envelope(delivery, program, contact), to=to)
+        brand = self._brand(program, contact)
+        if "@" in to:
+            message = texts.address_change(
                 envelope,
                 brand,
                 self.renderer,
-                download_url=f"{self._base(program)}/download?token={for_url(token)}&{UTM}",
-                asked=texts.Asked(
-                    at=delivery.created_at,
-                    time_zone=program.settings.timezone,
-                    browser=asked["browser"] or None,
-                    device=asked["device"] or None,
-                ),
+                agree_url=f"{self._base(program)}/change?token={for_url(token)}",
+                side=side,
             )
         else:
-            compose_sms = texts.someone_tried_sms if again else texts.card_link_sms
-            message = compose_sms(
-                envelope, brand, self.renderer, download_url=f"{self._base(program)}/l/{code}"
+            message = texts.address_change_sms(
+                envelope, brand, self.renderer, agree_url=f"{self._base(program)}/c/{code}"
             )
         await self._send(message)
+
+    async def _session_url(self, delivery: Delivery, program: Program, contact: Contact) -> str | None:
+        """A session link for somebody who has a card in a wallet; nobody else has pages to see (ruling 3)."""
+        code = self.sealer.code(delivery.id, "session")
+        token = await self.database.write(_make_session_link, program, contact.id, code)
+        return f"{self._base(program)}/{for_url(token)}" if token else None
 
     async def _send(self, message: Message) -> None:
         sender = self.mail if message.channel == "mail" else self.sms
@@ -137,10 +186,11 @@ class Messenger:
         contact: Contact,
         purpose: Purpose,
         hashed: str | None = None,
+        extra: dict[str, Any] | None = None,
     ) -> tuple[str, str]:
         """The code and the token of the link that this delivery sends: the same at each of its tries."""
         code = self.sealer.code(delivery.id, "link")
-        token = await self.database.write(_make_link, program, contact.id, purpose, code, hashed)
+        token = await self.database.write(_make_link, program, contact.id, purpose, code, hashed, extra)
         return code, token
 
     def _program(self, delivery: Delivery) -> Program:
@@ -188,6 +238,16 @@ class Messenger:
 UTM = "utm_source=pasito&utm_medium=email&utm_campaign=card_link"
 
 
+def _asked(delivery: Delivery, program: Program) -> texts.Asked:
+    asked = delivery.payload["asked"]
+    return texts.Asked(
+        at=delivery.created_at,
+        time_zone=program.settings.timezone,
+        browser=asked["browser"] or None,
+        device=asked["device"] or None,
+    )
+
+
 def _make_link(
     conn: Connection,
     program: Program,
@@ -195,6 +255,7 @@ def _make_link(
     purpose: Purpose,
     code: str,
     hashed: str | None,
+    extra: dict[str, Any] | None,
 ) -> str:
     """Make the link unless its owner was sent enough of them lately (security.md 14).
 
@@ -205,4 +266,20 @@ def _make_link(
     is_new = find_link(conn, program.id, code, purpose) is None
     if is_new and not may_send_link(conn, program.id, customer_id):
         raise Drop("this address was sent enough links for now")
-    return make_link(conn, program, customer_id, purpose, jti=code, created_by="message", address_hash=hashed)
+    return make_link(
+        conn,
+        program,
+        customer_id,
+        purpose,
+        jti=code,
+        created_by="message",
+        address_hash=hashed,
+        utm=extra,
+    )
+
+
+def _make_session_link(conn: Connection, program: Program, customer_id: str, code: str) -> str | None:
+    try:
+        return make_session_link(conn, program, customer_id, created_by="message", code=code)
+    except NoPass:
+        return None

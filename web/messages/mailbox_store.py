@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, String, Table, select
+from sqlalchemy import Column, String, Table, delete, select
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import Id, Json, Moment, insert_or_skip, metadata, utc_now
@@ -23,9 +23,13 @@ mailbox_message = Table(
 def keep_message(conn: Connection, message: Message) -> None:
     """Keep a message once, however often its delivery is repeated."""
     conn.execute(
-        insert_or_skip(conn, mailbox_message).values(
-            id=message.id, channel=message.channel, message=msgspec.to_builtins(message), at=utc_now()
-        )
+        insert_or_skip(conn, mailbox_message),
+        {
+            "id": message.id,
+            "channel": message.channel,
+            "message": msgspec.to_builtins(message),
+            "at": utc_now(),
+        },
     )
 
 
@@ -44,3 +48,10 @@ def kept_message(conn: Connection, message_id: str) -> Message | None:
         select(mailbox_message.c.message).where(mailbox_message.c.id == message_id)
     )
     return None if row is None else msgspec.convert(row, Message)
+
+
+def forget_messages(conn: Connection, addresses: list[str]) -> None:
+    """Delete every kept message to an address: even a development mailbox forgets who asked to be forgotten."""
+    kept = conn.execute(select(mailbox_message.c.id, mailbox_message.c.message)).all()
+    gone = [row.id for row in kept if row.message["to"] in addresses]
+    conn.execute(delete(mailbox_message).where(mailbox_message.c.id.in_(gone)))

@@ -12,6 +12,7 @@ the exception, and there a name that could be read as an advertisement is left o
 
 import re
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -94,9 +95,21 @@ def card_link(
     download_url: str,
     asked: Asked,
     minutes: int | None = None,
+    session_url: str | None = None,
 ) -> Message:
-    """The answer to "send me my card". The link lives `minutes`; None says that it works once."""
-    return _mail("card_link", envelope, brand, renderer, url=download_url, **_asking(asked, minutes))
+    """The answer to "send me my card". The link lives `minutes`; None says that it works once.
+
+    `session_url` opens the customer's own pages, for those who have the card in their wallet already.
+    """
+    return _mail(
+        "card_link",
+        envelope,
+        brand,
+        renderer,
+        url=download_url,
+        session_url=session_url,
+        **_asking(asked, minutes),
+    )
 
 
 def someone_tried(
@@ -110,6 +123,20 @@ def someone_tried(
 ) -> Message:
     """The answer to a registration with a known address: says so, and gives the link to the card."""
     return _mail("someone_tried", envelope, brand, renderer, url=download_url, **_asking(asked, minutes))
+
+
+def address_change(
+    envelope: Envelope, brand: MailBrand, renderer: Renderer, *, agree_url: str, side: Literal["old", "new"]
+) -> Message:
+    """Asks one side of a change of address: the one that the card belongs to, or the one that it shall."""
+    return _mail("address_change", envelope, brand, renderer, url=agree_url, side=side)
+
+
+def address_change_sms(
+    envelope: Envelope, brand: MailBrand, renderer: Renderer, *, agree_url: str
+) -> Message:
+    """The same by SMS, alike for both sides."""
+    return _sms("address_change", envelope, brand, renderer, agree_url)
 
 
 def confirmation_sms(envelope: Envelope, brand: MailBrand, renderer: Renderer, *, verify_url: str) -> Message:

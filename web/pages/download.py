@@ -12,7 +12,7 @@ from web.foundation.limits import LINK_USE
 from web.foundation.schema import utc_now
 from web.foundation.tokens import BadToken, from_url, read
 from web.loyalty.card_request import Asked, request_pass
-from web.loyalty.link import Link, Purpose, find_link, use_link
+from web.loyalty.link import Link, Purpose, find_link, revoke_siblings, use_link
 from web.loyalty.program import Program
 from web.loyalty.visit import Visit, begin_visit, find_visit, grant
 from web.loyalty.wallet_pass import Platform
@@ -64,11 +64,12 @@ async def use(request: AnyRequest, slug: FromPath[str], platform: FromPath[str])
         raise NoSuchProgram(platform)
     await visitor.site.limit(LINK_USE, visitor.program.id, visitor.network)
     code = visitor.link_code or ""
-    customer_id, token = await visitor.site.database.write(_use, visitor.program, code, visitor.visit_token)
-    if customer_id is None:
+    used = await visitor.site.database.write(_use, visitor.program, code, visitor.visit_token)
+    if used is None:
         return await _show(visitor, code, arrived=False)
+    customer_id, token, touch_id = used
     visitor.keep_visit(token)
-    return await hand_over(visitor, customer_id, wallet)
+    return await hand_over(visitor, customer_id, wallet, touch_id)
 
 
 @post("/{slug:str}/download/again", name="download_again")
@@ -133,19 +134,23 @@ def _look(
     return _find(conn, program_id, code) if code else None, find_visit(conn, program_id, visit_token)
 
 
-def _use(conn: Connection, program: Program, code: str, visit_token: str | None) -> tuple[str | None, str]:
+def _use(
+    conn: Connection, program: Program, code: str, visit_token: str | None
+) -> tuple[str, str, str | None] | None:
+    """The link's customer, the visit's token and the touch that a new pass is credited to; None for a dead link."""
     customer_id = next(
         (found for purpose in OPENS_CARD if (found := use_link(conn, program.id, code, purpose))), None
     )
     if customer_id is None:
-        return None, ""
+        return None
+    revoke_siblings(conn, program.id, customer_id, code)
     visit, token = find_visit(conn, program.id, visit_token), visit_token
     if visit is None or token is None:
         visit_id, token = begin_visit(conn, program.id)
     else:
         visit_id = visit.id
     grant(conn, program.id, visit_id, customer_id)
-    return customer_id, token
+    return customer_id, token, visit.last_touch_id if visit else None
 
 
 def _request_for_owner(conn: Connection, program: Program, code: str, asked: Asked, base_url: str) -> None:

@@ -13,6 +13,7 @@ from web.foundation.languages import N_
 from web.foundation.limits import TooMany
 from web.loyalty.program import Program
 from web.pages.forms import BadForm, Forged
+from web.pages.member import LoggedOut
 from web.pages.site import Site, site_of
 from web.pages.visitor import AnyRequest, NoSuchProgram, NotYet, language_of, wants_part
 
@@ -61,6 +62,8 @@ def status_of(error: Exception) -> int:
 
 def answer_error(request: AnyRequest, error: Exception) -> Response[bytes]:
     """The page for an error that a handler raised, or that no handler was found."""
+    if isinstance(error, LoggedOut):
+        return error.visitor.redirect("/card")
     status = status_of(error)
     if status >= 500:
         log.error(

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from litestar import Request, Response
 from litestar.datastructures import Cookie
 
-from web.foundation.compression import compress, negotiate
+from web.foundation.compression import compress_page, negotiate
 from web.foundation.database import DatabaseUnreachable
 from web.foundation.device import Device, describe, detect
 from web.foundation.languages import choose
@@ -25,11 +25,15 @@ from web.pages.sent import cookie, header, parameter, query
 from web.pages.site import Frame, Site, language_name, site_of
 
 VISIT_SECONDS = 2 * 24 * 3600
+SESSION_SECONDS = 7 * 24 * 3600
 LINK_SECONDS = 30 * 60
 LANGUAGE_SECONDS = 365 * 24 * 3600
 
 # As `random_code` spells them.
 CODE = re.compile(f"[{ALPHABET}]{{26}}")
+
+# What a browser keeps of us, each a random token or the code of a link.
+KEPT = ("session", "visit", "link", "verify", "enter", "change")
 
 # Where a form's address shows nothing when it is opened, the page to go back to.
 PAGE_OF_FORM = {
@@ -37,6 +41,7 @@ PAGE_OF_FORM = {
     "download/google": "download",
     "download/again": "card",
     "verify/again": "verify",
+    "session/again": "session",
 }
 
 
@@ -103,6 +108,20 @@ class Visitor:
     def verify_code(self) -> str | None:
         """The code of the link that confirms an address; apart, so that neither link takes the other's place."""
         return self._kept("verify")
+
+    @property
+    def enter_code(self) -> str | None:
+        """The code of the session link that waits for this browser's yes."""
+        return self._kept("enter")
+
+    @property
+    def change_code(self) -> str | None:
+        """The code of the link that agrees to a change of address."""
+        return self._kept("change")
+
+    @property
+    def session_token(self) -> str | None:
+        return self._kept("session")
 
     @property
     def is_looking_ahead(self) -> bool:
@@ -203,6 +222,22 @@ class Visitor:
     def keep_verify_link(self, code: str | None) -> None:
         self._keep("verify", _code_or_any(code), LINK_SECONDS)
 
+    def keep_enter_link(self, code: str | None) -> None:
+        self._keep("enter", _code_or_any(code), LINK_SECONDS)
+
+    def keep_change_link(self, code: str | None) -> None:
+        self._keep("change", _code_or_any(code), LINK_SECONDS)
+
+    def keep_session(self, token: str) -> None:
+        """Let the browser keep a session's token for as long as the session may live."""
+        self._keep("session", token, SESSION_SECONDS)
+
+    def log_out(self) -> None:
+        """Let go of all that opens something: the next person at this screen finds no door ajar."""
+        for what in KEPT:
+            if self._kept(what):
+                self._keep(what, "", 0)
+
     @property
     def is_partial(self) -> bool:
         return wants_part(self.request)
@@ -223,9 +258,8 @@ class Visitor:
         }
 
     def _answer(self, body: bytes, status: int, frame: Frame, headers: dict[str, str]) -> Response[bytes]:
-        coding = negotiate(header(self.request, b"accept-encoding"))
-        if coding and len(body) > 600:
-            body = compress(body, coding)
+        body, coding = compress_page(body, header(self.request, b"accept-encoding"))
+        if coding:
             headers["content-encoding"] = coding
         return Response(
             body,
@@ -257,14 +291,22 @@ class Visitor:
         """What of the address a change of language must not lose; the token where it still stands in the address."""
         return [item for item in query(self.request) if item[0] != "lang"]
 
-    def _choose_language(self) -> str:
+    def speak_for(self, customer: str) -> None:
+        """Take the customer's language, unless the link or the person chose another."""
+        self.language = self._choose_language(customer)
+
+    def keep_language(self, language: str) -> None:
+        """Remember in this browser which language was chosen."""
+        self._set_cookie("lang", language, LANGUAGE_SECONDS, path=f"/{self.program.slug}")
+
+    def _choose_language(self, customer: str = "") -> str:
         offered = self.program.settings.languages
         if len(offered) == 1:
             return offered[0]
         asked = parameter(self.request, "lang")
-        chosen = language_of(self.request, offered)
+        chosen = language_of(self.request, offered, customer)
         if chosen == asked:
-            self._set_cookie("lang", chosen, LANGUAGE_SECONDS, path=f"/{self.program.slug}")
+            self.keep_language(chosen)
         return chosen
 
     def _kept(self, what: str) -> str | None:
@@ -281,7 +323,7 @@ class Visitor:
     @property
     def _secrets(self) -> list[str]:
         """What this browser keeps of us; a form's page may have been made for any of it."""
-        return [kept for kept in (self.visit_token, self.link_code, self.verify_code) if kept]
+        return [kept for name in KEPT if (kept := self._kept(name))]
 
     def _set_cookie(self, name: str, value: str, seconds: int, path: str = "/") -> None:
         self._cookies.append(
@@ -301,12 +343,15 @@ def _code_or_any(code: str | None) -> str:
     return code if code and CODE.fullmatch(code) else random_code()
 
 
-def language_of(request: AnyRequest, offered: Sequence[str]) -> str:
-    """The language that a request is answered in: its link's, the one chosen before, the browser's, the default."""
+def language_of(request: AnyRequest, offered: Sequence[str], customer: str = "") -> str:
+    """The language that a request is answered in.
+
+    Its link's, the one chosen here before, the customer's, the browser's, the programme's.
+    """
     return choose(
         offered,
         link=parameter(request, "lang"),
-        customer=cookie(request, "lang") or "",
+        customer=cookie(request, "lang") or customer,
         browser=header(request, b"accept-language"),
     )
 

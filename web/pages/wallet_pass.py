@@ -1,4 +1,7 @@
-"""The card itself, for a browser that holds a grant: Apple's as a file, Google's as the way to its save page."""
+"""The card itself, for a browser that holds a grant or a fresh session.
+
+Apple's is a file, Google's the way to its save page.
+"""
 
 import asyncio
 
@@ -6,9 +9,11 @@ from litestar import Response, get
 from litestar.params import FromPath
 from sqlalchemy.engine import Connection
 
+from web.foundation.schema import utc_now
 from web.loyalty.program import Program
+from web.loyalty.session import Session, find_session
 from web.loyalty.standing import Standing, standing_of
-from web.loyalty.visit import find_visit
+from web.loyalty.visit import Visit, find_visit
 from web.loyalty.wallet_pass import Pass, Platform, pass_for
 from web.pages.visitor import AnyRequest, NotYet, Visitor
 from web.wallet.apple.wallet import MEDIA_TYPE
@@ -28,11 +33,15 @@ async def google(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
 
 
 async def _for_grant(visitor: Visitor, platform: Platform) -> Response[bytes]:
-    visit = await visitor.site.database.read(find_visit, visitor.program.id, visitor.visit_token)
+    visit, session = await visitor.site.database.read(
+        _proofs, visitor.program.id, visitor.visit_token, visitor.session_token
+    )
     customer_id = visit.granted_customer() if visit else None
-    if visit is None or customer_id is None:
+    if customer_id is None and session is not None and session.is_fresh(utc_now()):
+        customer_id = session.customer_id
+    if customer_id is None:
         return visitor.redirect("/card")
-    return await hand_over(visitor, customer_id, platform, visit.last_touch_id)
+    return await hand_over(visitor, customer_id, platform, visit.last_touch_id if visit else None)
 
 
 async def hand_over(
@@ -81,6 +90,12 @@ async def current_design(visitor: Visitor, program: Program) -> Design:
         )
         visitor.site.designs[program.id] = kept
     return kept
+
+
+def _proofs(
+    conn: Connection, program_id: str, visit_token: str | None, session_token: str | None
+) -> tuple[Visit | None, Session | None]:
+    return find_visit(conn, program_id, visit_token), find_session(conn, program_id, session_token)
 
 
 def _issue(

@@ -12,6 +12,24 @@ down_revision = None
 
 def upgrade() -> None:
     op.create_table(
+        "address_change",
+        sa.Column("program_id", Id(), nullable=False),
+        sa.Column("id", Id(), nullable=False),
+        sa.Column("customer_id", Id(), nullable=False),
+        sa.Column("channel", sa.String(length=5), nullable=False),
+        sa.Column("value", sa.String(length=254), nullable=False),
+        sa.Column("key", sa.String(length=254), nullable=False),
+        sa.Column("old_agreed_at", Moment(), nullable=True),
+        sa.Column("new_agreed_at", Moment(), nullable=True),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("expires_at", Moment(), nullable=False),
+        sa.CheckConstraint("channel in ('email', 'phone')", name=op.f("ck_address_change_channel_is_known")),
+        sa.PrimaryKeyConstraint("program_id", "id", name=op.f("pk_address_change")),
+    )
+    with op.batch_alter_table("address_change", schema=None) as batch_op:
+        batch_op.create_index("uq_address_change_customer", ["program_id", "customer_id"], unique=True)
+
+    op.create_table(
         "balance",
         sa.Column("program_id", Id(), nullable=False),
         sa.Column("customer_id", Id(), nullable=False),
@@ -55,6 +73,7 @@ def upgrade() -> None:
         sa.Column("locale", sa.String(length=16), nullable=False),
         sa.Column("birthday", sa.String(length=10), nullable=True),
         sa.Column("extra", Json(), nullable=False),
+        sa.Column("notifications", Json(), nullable=True),
         sa.Column("external_id", sa.String(length=120), nullable=True),
         sa.Column("card_number", sa.String(length=16), nullable=False),
         sa.Column("email_verified_at", Moment(), nullable=True),
@@ -191,7 +210,8 @@ def upgrade() -> None:
         sa.Column("used_at", Moment(), nullable=True),
         sa.Column("revoked_at", Moment(), nullable=True),
         sa.CheckConstraint(
-            "purpose in ('download', 'verify', 'handoff')", name=op.f("ck_one_time_link_purpose_is_known")
+            "purpose in ('download', 'verify', 'handoff', 'auth', 'change')",
+            name=op.f("ck_one_time_link_purpose_is_known"),
         ),
         sa.CheckConstraint(
             "most_uses is null or uses <= most_uses", name=op.f("ck_one_time_link_used_no_more_than_allowed")
@@ -231,6 +251,31 @@ def upgrade() -> None:
     with op.batch_alter_table("reward", schema=None) as batch_op:
         batch_op.create_index("ix_reward_cost", ["program_id", "active", "cost"], unique=False)
 
+    op.create_table(
+        "session",
+        sa.Column("program_id", Id(), nullable=False),
+        sa.Column("id", Id(), nullable=False),
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("customer_id", Id(), nullable=False),
+        sa.Column("browser", sa.String(length=40), nullable=False),
+        sa.Column("device", sa.String(length=40), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("seen_at", Moment(), nullable=False),
+        sa.Column("expires_at", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("program_id", "id", name=op.f("pk_session")),
+        sa.UniqueConstraint("program_id", "token_hash", name=op.f("uq_session_program_id_token_hash")),
+    )
+    with op.batch_alter_table("session", schema=None) as batch_op:
+        batch_op.create_index("ix_session_customer", ["program_id", "customer_id"], unique=False)
+        batch_op.create_index("ix_session_expires_at", ["expires_at"], unique=False)
+
+    op.create_table(
+        "suppression",
+        sa.Column("program_id", Id(), nullable=False),
+        sa.Column("address_tag", sa.String(length=64), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("program_id", "address_tag", name=op.f("pk_suppression")),
+    )
     op.create_table(
         "tier",
         sa.Column("program_id", Id(), nullable=False),

@@ -1,0 +1,121 @@
+"""One person's data: all of it, to take away, or to be gone.
+
+Both walk over the schema itself: every table with a `customer_id` is a part, so that a table added later is
+exported and erased without being thought of.
+"""
+
+import hashlib
+from typing import Any
+
+from sqlalchemy import Column, String, Table, delete, select, update
+from sqlalchemy.engine import Connection
+
+from web.foundation.delivery import delivery
+from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
+from web.loyalty.customer import customer
+from web.loyalty.event import CUSTOMER_ERASED, event, record
+from web.loyalty.wallet_pass import wallet_pass
+
+# Secrets and hashes of secrets are nobody's data, and would let a stolen export open doors.
+HIDDEN = frozenset(("token", "token_hash", "jti_hash", "address_hash"))
+# What the merchant's books need stays, without a name: it is tied to an id that leads nowhere any more.
+KEPT_WITHOUT_NAME = frozenset(("ledger_entry", "balance", "consent_event"))
+
+# Only a keyed hash is left of an erased address, so that an import does not bring the person back.
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("program_id", Id, primary_key=True),
+    Column("address_tag", String(64), primary_key=True),
+    Column("created_at", Moment, nullable=False),
+)
+
+
+def export_data(conn: Connection, program_id: str, customer_id: str) -> dict[str, list[dict[str, Any]]]:
+    """Everything kept of a customer, table by table."""
+    parts = {
+        "customer": _rows(conn, customer, customer.c.program_id == program_id, customer.c.id == customer_id)
+    }
+    for table in _tables_of_customers():
+        parts[table.name] = _rows(
+            conn, table, table.c.program_id == program_id, table.c.customer_id == customer_id
+        )
+    visit_ids = [row["visit_id"] for row in parts["customer"] if row.get("visit_id")]
+    visit_ids += [row["id"] for row in parts.get("visit", [])]
+    touch = metadata.tables["touch"]
+    parts["touch"] = _rows(conn, touch, touch.c.program_id == program_id, touch.c.visit_id.in_(visit_ids))
+    return parts
+
+
+def erase(conn: Connection, program_id: str, customer_id: str, address_tags: list[str]) -> dict[str, int]:
+    """Erase a person; returns how many rows went, by table. Doing it twice does nothing more.
+
+    Passes are voided, not deleted, until their phones have heard of it; they name nobody.
+    """
+    counts: dict[str, int] = {}
+    now = utc_now()
+    conn.execute(
+        update(wallet_pass)
+        .where(wallet_pass.c.program_id == program_id, wallet_pass.c.customer_id == customer_id)
+        .values(status="voided", voided_at=now)
+    )
+    _forget_messages(conn, program_id, customer_id)
+    visits = metadata.tables["visit"]
+    touches = metadata.tables["touch"]
+    visit_ids = select(customer.c.visit_id).where(
+        customer.c.program_id == program_id, customer.c.id == customer_id
+    )
+    counts["touch"] = conn.execute(
+        delete(touches).where(touches.c.program_id == program_id, touches.c.visit_id.in_(visit_ids))
+    ).rowcount
+    for table in (*_tables_of_customers(), visits):
+        if table.name in KEPT_WITHOUT_NAME or table.name in ("wallet_pass", "event"):
+            continue
+        counts[table.name] = conn.execute(
+            delete(table).where(table.c.program_id == program_id, table.c.customer_id == customer_id)
+        ).rowcount
+    conn.execute(
+        update(event)
+        .where(event.c.program_id == program_id, event.c.customer_id == customer_id)
+        .values(properties={})
+    )
+    counts["customer"] = conn.execute(
+        delete(customer).where(customer.c.program_id == program_id, customer.c.id == customer_id)
+    ).rowcount
+    for tag in address_tags:
+        conn.execute(
+            insert_or_skip(conn, suppression).values(program_id=program_id, address_tag=tag, created_at=now)
+        )
+    if counts["customer"]:
+        record(
+            conn, program_id, CUSTOMER_ERASED, customer_id, {"certificate": certificate(customer_id, counts)}
+        )
+    return counts
+
+
+def certificate(customer_id: str, counts: dict[str, int]) -> str:
+    """A short mark of what was erased, which the person may keep and the merchant can find again."""
+    told = f"{customer_id}:{sorted(counts.items())}"
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _tables_of_customers() -> list[Table]:
+    return [
+        table
+        for table in metadata.sorted_tables
+        if "customer_id" in table.c and "program_id" in table.c and table.name != "visit"
+    ]
+
+
+def _rows(conn: Connection, table: Table, *where: Any) -> list[dict[str, Any]]:
+    columns = [column for column in table.c if column.name not in HIDDEN]
+    return [dict(row._mapping) for row in conn.execute(select(*columns).where(*where))]
+
+
+def _forget_messages(conn: Connection, program_id: str, customer_id: str) -> None:
+    """Messages on their way to this person are not sent any more, and what they said is forgotten."""
+    conn.execute(
+        update(delivery)
+        .where(delivery.c.program_id == program_id, delivery.c.lane == f"message:{customer_id}")
+        .values(payload={}, state="dropped", ended_at=utc_now())
+    )

@@ -1,0 +1,63 @@
+"""Rewards, ways to earn, friends and coupons: what there is of each, and what would fill it."""
+
+from litestar import Response, get
+from litestar.params import FromPath
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from web.loyalty.reward import Reward, reward
+from web.pages.card_view import amount
+from web.pages.member import member_of
+from web.pages.visitor import AnyRequest
+
+
+@get("/{slug:str}/loyalty/rewards", name="rewards")
+async def rewards(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    member = await member_of(request, slug)
+    settings, points = member.program.settings, member.standing.points
+    offered = await member.site.database.read(offered_rewards, member.program.id)
+    return member.page(
+        "rewards/list.html",
+        "loyalty/rewards",
+        points=amount(points, settings.scale, member.language),
+        rewards=[
+            {
+                "title": settings.say(each.title, member.language),
+                "description": settings.say(each.description, member.language),
+                "cost": amount(each.cost, settings.scale, member.language),
+                "missing": amount(max(0, each.cost - points), settings.scale, member.language),
+                "reached": each.cost <= points,
+                "percent": min(100, points * 100 // each.cost) if each.cost else 100,
+            }
+            for each in offered
+        ],
+    )
+
+
+@get("/{slug:str}/loyalty/earning-flows", name="earning_flows")
+async def earning_flows(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    member = await member_of(request, slug)
+    texts = member.program.settings.texts_in(member.language)
+    return member.page("earning/list.html", "loyalty/earning-flows", gains=texts.gains)
+
+
+@get("/{slug:str}/referrals", name="referrals")
+async def referrals(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    member = await member_of(request, slug)
+    return member.page("referrals/list.html", "loyalty/earning-flows")
+
+
+@get("/{slug:str}/coupons", name="coupons")
+async def coupons(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    member = await member_of(request, slug)
+    return member.page("coupons/list.html", "coupons")
+
+
+def offered_rewards(conn: Connection, program_id: str) -> list[Reward]:
+    """What points buy, the cheapest first."""
+    rows = conn.execute(
+        select(reward.c.title, reward.c.cost, reward.c.description)
+        .where(reward.c.program_id == program_id, reward.c.active.is_(True))
+        .order_by(reward.c.cost)
+    )
+    return [Reward(**row._mapping) for row in rows]

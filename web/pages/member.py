@@ -1,0 +1,64 @@
+"""A member: a visitor whose session is open. Each session page begins here."""
+
+from typing import Any
+
+from litestar import Response
+from sqlalchemy.engine import Connection
+
+from web.foundation.schema import utc_now
+from web.loyalty.session import SEEN_EVERY, Session, find_session, mark_seen
+from web.loyalty.standing import Standing, standing_of
+from web.pages.visitor import AnyRequest, Visitor
+
+
+class LoggedOut(Exception):
+    """No session is open here; the way in is a link to one's own inbox."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        super().__init__()
+        self.visitor = visitor
+
+
+class Member:
+    """A customer in an open session: who they are, where they stand, and how a page is answered."""
+
+    def __init__(self, visitor: Visitor, session: Session, standing: Standing) -> None:
+        self.visitor = visitor
+        self.session = session
+        self.standing = standing
+        self.site = visitor.site
+        self.program = visitor.program
+        self.customer_id = session.customer_id
+
+    @property
+    def language(self) -> str:
+        return self.visitor.language
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the inbox was proven within the hour."""
+        return self.session.is_fresh(utc_now())
+
+    def page(self, template: str, tab: str, status: int = 200, **context: Any) -> Response[bytes]:
+        """A session page; `tab` is the section it belongs to."""
+        return self.visitor.page(template, status, tab=tab, **context)
+
+    def redirect(self, path: str) -> Response[bytes]:
+        return self.visitor.redirect(path)
+
+
+async def member_of(request: AnyRequest, slug: str) -> Member:
+    """The member behind a request. Raises: LoggedOut, NoSuchProgram."""
+    visitor = Visitor(request, slug)
+    session, standing = await visitor.site.database.read(_read, visitor.program.id, visitor.session_token)
+    if session is None or standing is None:
+        raise LoggedOut(visitor)
+    visitor.speak_for(standing.locale)
+    if utc_now() - session.seen_at > SEEN_EVERY:
+        await visitor.site.database.write(mark_seen, visitor.program.id, session.id)
+    return Member(visitor, session, standing)
+
+
+def _read(conn: Connection, program_id: str, token: str | None) -> tuple[Session | None, Standing | None]:
+    session = find_session(conn, program_id, token)
+    return session, standing_of(conn, program_id, session.customer_id) if session else None

@@ -1,0 +1,96 @@
+"""The profile: the card and where it stands, and the ways to everything one can change."""
+
+from typing import Any
+
+from litestar import Response, get
+from litestar.params import FromPath
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from web.foundation.address import mask_email, mask_phone
+from web.loyalty.address_change import AddressChange, pending_change
+from web.loyalty.customer import Contact, find_contact
+from web.loyalty.ledger import ledger_entry
+from web.pages.card_view import amount, card_view
+from web.pages.member import Member, member_of
+from web.pages.visitor import AnyRequest
+from web.pages.wallet_view import wallet_view
+
+LATEST = 3
+
+
+@get("/{slug:str}/profile", name="profile")
+async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    member = await member_of(request, slug)
+    contact, change, entries = await member.site.database.read(_read, member.program.id, member.customer_id)
+    return member.page(
+        "profile/show.html",
+        "profile",
+        card=card_view(member.visitor, member.standing),
+        contact=contact_view(contact),
+        change=change_view(change),
+        entries=[entry_view(member, entry) for entry in entries],
+        wallet=await wallet_view(member.visitor, customer_id=member.customer_id) if member.is_fresh else None,
+        sent=request.query_params.get("sent") == "1",
+        saved=request.query_params.get("saved") == "1",
+        timezone=member.program.settings.timezone,
+    )
+
+
+def contact_view(contact: Contact | None) -> dict[str, Any]:
+    """The addresses, masked as far as a glance over the shoulder should not read them, and whether proven."""
+    if contact is None:
+        return {"email": None, "phone": None, "email_verified": False, "phone_verified": False}
+    return {
+        "email": mask_email(contact.email) if contact.email else None,
+        "phone": mask_phone(contact.phone) if contact.phone else None,
+        "email_verified": contact.email_verified_at is not None,
+        "phone_verified": contact.phone_verified_at is not None,
+    }
+
+
+def change_view(change: AddressChange | None) -> dict[str, Any] | None:
+    if change is None:
+        return None
+    masked = mask_email(change.value) if change.channel == "email" else mask_phone(change.value)
+    return {
+        "masked": masked,
+        "channel": change.channel,
+        "old_agreed": change.old_agreed_at is not None,
+        "new_agreed": change.new_agreed_at is not None,
+    }
+
+
+def entry_view(member: Member, entry: Any) -> dict[str, Any]:
+    scale = member.program.settings.scale
+    sign = "+" if entry.amount > 0 else "−"
+    return {
+        "id": entry.id,
+        "at": entry.at,
+        "reason": entry.reason,
+        "amount": sign + amount(abs(entry.amount), scale, member.language),
+        "is_gain": entry.amount > 0,
+        "balance": amount(entry.balance_after, scale, member.language),
+    }
+
+
+def _read(
+    conn: Connection, program_id: str, customer_id: str
+) -> tuple[Contact | None, AddressChange | None, list[Any]]:
+    entries = conn.execute(
+        select(
+            ledger_entry.c.id,
+            ledger_entry.c.at,
+            ledger_entry.c.reason,
+            ledger_entry.c.amount,
+            ledger_entry.c.balance_after,
+        )
+        .where(ledger_entry.c.program_id == program_id, ledger_entry.c.customer_id == customer_id)
+        .order_by(ledger_entry.c.id.desc())
+        .limit(LATEST)
+    ).all()
+    return (
+        find_contact(conn, program_id, customer_id),
+        pending_change(conn, program_id, customer_id),
+        list(entries),
+    )
