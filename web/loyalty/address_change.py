@@ -103,17 +103,22 @@ def agree(
 
     "gone": there is no such change any more, or the new address has become another customer's.
     """
-    change = pending_change(conn, program_id, customer_id)
-    if change is None:
-        return "gone"
-    column = address_change.c.old_agreed_at if side == "old" else address_change.c.new_agreed_at
-    conn.execute(
+    now = utc_now()
+    # One statement, so that of two who agree at the same moment the second one sees the first.
+    row = conn.execute(
         update(address_change)
-        .where(address_change.c.program_id == program_id, address_change.c.id == change.id)
-        .values({column.name: utc_now()})
-    )
-    other = change.new_agreed_at if side == "old" else change.old_agreed_at
-    if other is None:
+        .where(
+            address_change.c.program_id == program_id,
+            address_change.c.customer_id == customer_id,
+            address_change.c.expires_at > now,
+        )
+        .values({f"{side}_agreed_at": now})
+        .returning(*_COLUMNS)
+    ).one_or_none()
+    if row is None:
+        return "gone"
+    change = AddressChange(**row._mapping)
+    if change.old_agreed_at is None or change.new_agreed_at is None:
         return "waiting"
     return _carry_out(conn, program_id, change)
 
@@ -148,7 +153,8 @@ def _carry_out(conn: Connection, program_id: str, change: AddressChange) -> Lite
             )
     except IntegrityError:
         return "gone"
-    end_sessions(conn, program_id, change.customer_id)
+    # In this order: a link that opens a session at this moment is waited for, and its session ends too.
     revoke_links(conn, program_id, change.customer_id)
+    end_sessions(conn, program_id, change.customer_id)
     record(conn, program_id, ADDRESS_CHANGED, change.customer_id, {"channel": change.channel})
     return "changed"

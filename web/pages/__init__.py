@@ -61,6 +61,7 @@ PAGES = (
     session.enter,
     session.ask,
     session.switch,
+    session.send_again,
     session.leave,
     profile.show,
     profile_details.show,

@@ -4,7 +4,6 @@ import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from web.foundation.address import inbox_key
 from web.foundation.limits import (
     CARD_REQUEST_BY_ADDRESS,
     CARD_REQUEST_BY_NETWORK,
@@ -36,12 +35,11 @@ async def send(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     if contact is None:
         return visitor.page("card/request.html", 422, form=msgspec.structs.asdict(form))
     program_id = visitor.program.id
-    address = inbox_key(contact.email.key) if contact.email else contact.phone.e164 if contact.phone else ""
     try:
         await visitor.site.limit(CARD_REQUEST_BY_NETWORK, program_id, visitor.network)
         await visitor.site.limit(CARD_REQUEST_BY_PROGRAM, program_id)
         await visitor.site.limit(
-            CARD_REQUEST_BY_ADDRESS, program_id, visitor.site.sealer.tag(address, "limits")
+            CARD_REQUEST_BY_ADDRESS, program_id, visitor.site.sealer.tag(contact.inbox, "limits")
         )
     except TooMany as full:
         form.errors["contact"] = words_to_wait(visitor.site, visitor.language, full.retry_after)

@@ -4,7 +4,15 @@ from typing import Any
 
 import msgspec
 
-from web.foundation.address import BadEmailError, BadPhoneError, Email, Phone, parse_email, parse_phone
+from web.foundation.address import (
+    BadEmailError,
+    BadPhoneError,
+    Email,
+    Phone,
+    inbox_key,
+    parse_email,
+    parse_phone,
+)
 from web.foundation.languages import N_
 from web.foundation.slips import question
 from web.pages.visitor import Visitor
@@ -22,6 +30,11 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
 
     email: Email | None = None
     phone: Phone | None = None
+
+    @property
+    def inbox(self) -> str:
+        """What limits count by: one inbox, however its address is spelt."""
+        return inbox_key(self.email.key) if self.email else self.phone.e164 if self.phone else ""
 
 
 class ContactForm(msgspec.Struct, kw_only=True):

@@ -10,7 +10,6 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.limits import LINK_USE
 from web.foundation.schema import utc_now
-from web.foundation.sealing import random_code
 from web.foundation.tokens import BadToken, from_url, read
 from web.loyalty.card_request import Asked, request_pass
 from web.loyalty.link import Link, Purpose, find_link, revoke_siblings, use_link
@@ -65,11 +64,12 @@ async def use(request: AnyRequest, slug: FromPath[str], platform: FromPath[str])
         raise NoSuchProgram(platform)
     await visitor.site.limit(LINK_USE, visitor.program.id, visitor.network)
     code = visitor.link_code or ""
-    customer_id, token = await visitor.site.database.write(_use, visitor.program, code, visitor.visit_token)
-    if customer_id is None:
+    used = await visitor.site.database.write(_use, visitor.program, code, visitor.visit_token)
+    if used is None:
         return await _show(visitor, code, arrived=False)
+    customer_id, token, touch_id = used
     visitor.keep_visit(token)
-    return await hand_over(visitor, customer_id, wallet)
+    return await hand_over(visitor, customer_id, wallet, touch_id)
 
 
 @post("/{slug:str}/download/again", name="download_again")
@@ -89,9 +89,8 @@ async def send_again(request: AnyRequest, slug: FromPath[str]) -> Response[bytes
 async def _show(visitor: Visitor, code: str | None, *, arrived: bool) -> Response[bytes]:
     in_app = visitor.device.in_app is not None
     if arrived:
-        # A bad token gets a code that opens nothing: good and bad arrivals are answered alike up to here.
-        code = code or random_code()
         visitor.keep_link(code)
+        code = visitor.link_code
         if not in_app:
             platform = visitor.request.query_params.get("platform", "").lower()
             return visitor.redirect("/download" + (f"?platform={platform}" if platform in PLATFORMS else ""))
@@ -116,9 +115,11 @@ async def _show(visitor: Visitor, code: str | None, *, arrived: bool) -> Respons
 def _code_in(visitor: Visitor, token: str) -> str | None:
     try:
         program = visitor.program
-        return read(from_url(token), program.keys, kind="download", audience=program.id).jti
+        claims = read(from_url(token), program.keys, kind="download", audience=program.id, even_expired=True)
     except BadToken:
         return None
+    # The row says whether it is still good, and of a dead one who is to get the new one.
+    return claims.jti
 
 
 def _find(conn: Connection, program_id: str, code: str) -> Link | None:
@@ -133,12 +134,15 @@ def _look(
     return _find(conn, program_id, code) if code else None, find_visit(conn, program_id, visit_token)
 
 
-def _use(conn: Connection, program: Program, code: str, visit_token: str | None) -> tuple[str | None, str]:
+def _use(
+    conn: Connection, program: Program, code: str, visit_token: str | None
+) -> tuple[str, str, str | None] | None:
+    """The link's customer, the visit's token and the touch that a new pass is credited to; None for a dead link."""
     customer_id = next(
         (found for purpose in OPENS_CARD if (found := use_link(conn, program.id, code, purpose))), None
     )
     if customer_id is None:
-        return None, ""
+        return None
     revoke_siblings(conn, program.id, customer_id, code)
     visit, token = find_visit(conn, program.id, visit_token), visit_token
     if visit is None or token is None:
@@ -146,7 +150,7 @@ def _use(conn: Connection, program: Program, code: str, visit_token: str | None)
     else:
         visit_id = visit.id
     grant(conn, program.id, visit_id, customer_id)
-    return customer_id, token
+    return customer_id, token, visit.last_touch_id if visit else None
 
 
 def _request_for_owner(conn: Connection, program: Program, code: str, asked: Asked, base_url: str) -> None:

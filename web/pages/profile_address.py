@@ -7,9 +7,8 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 from sqlalchemy.engine import Connection
 
-from web.foundation.limits import CARD_REQUEST_BY_NETWORK, LINK_USE
+from web.foundation.limits import CARD_REQUEST_BY_ADDRESS, CARD_REQUEST_BY_NETWORK, LINK_USE
 from web.foundation.schema import utc_now
-from web.foundation.sealing import random_code
 from web.foundation.tokens import BadToken, from_url, read
 from web.loyalty.address_change import agree, cancel_change, pending_change, request_change
 from web.loyalty.event import VERIFICATION_REQUESTED, record
@@ -43,6 +42,10 @@ async def change(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
             "profile/address.html", "profile", 422, form=msgspec.structs.asdict(form), change=None
         )
     await member.site.limit(CARD_REQUEST_BY_NETWORK, member.program.id, member.visitor.network)
+    # The new address may be anybody's, who must not be written to by many customers instead of one.
+    await member.site.limit(
+        CARD_REQUEST_BY_ADDRESS, member.program.id, member.site.sealer.tag(contact.inbox, "limits")
+    )
     await member.site.database.write(
         request_change, member.program.id, member.customer_id, contact.email, contact.phone
     )
@@ -75,11 +78,11 @@ async def show_agreement(request: AnyRequest, slug: FromPath[str]) -> Response[b
     """The link in one of the two messages: shows a button."""
     visitor = Visitor(request, slug)
     if token := request.query_params.get("token"):
-        visitor.keep_change_link(_code_in(visitor, token) or random_code())
+        visitor.keep_change_link(_code_in(visitor, token))
         return visitor.redirect("/change")
     link = await _link(visitor)
     if link is None or not link.is_good(utc_now()):
-        return visitor.page("session/dead.html", 410)
+        return _dead(visitor)
     return visitor.page(
         "change/show.html", side=link.utm["side"], action_url=f"/{visitor.program.slug}/change"
     )
@@ -99,8 +102,13 @@ async def give_agreement(request: AnyRequest, slug: FromPath[str]) -> Response[b
     await visitor.site.limit(LINK_USE, visitor.program.id, visitor.network)
     outcome = await visitor.site.database.write(_agree, visitor.program.id, visitor.change_code or "")
     if outcome == "gone":
-        return visitor.page("session/dead.html", 410)
+        return _dead(visitor)
     return visitor.page("change/done.html", outcome=outcome)
+
+
+def _dead(visitor: Visitor) -> Response[bytes]:
+    """An end of its own kind: whoever wants the change after all begins it anew in the profile."""
+    return visitor.page("session/dead.html", 410, action_url=None)
 
 
 async def _link(visitor: Visitor) -> Link | None:

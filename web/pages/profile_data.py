@@ -62,8 +62,7 @@ async def forget(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     counts = await member.site.database.write(
         _erase, member.program.id, member.customer_id, member.site.sealer
     )
-    member.visitor.end_session()
-    member.visitor.end_visit()
+    member.visitor.log_out()
     answer = member.visitor.page("profile/erased.html", certificate=certificate(member.customer_id, counts))
     answer.headers["clear-site-data"] = '"cache", "storage"'
     return answer

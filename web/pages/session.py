@@ -13,9 +13,12 @@ from sqlalchemy.engine import Connection
 from web.foundation.limits import LINK_USE
 from web.foundation.schema import utc_now
 from web.foundation.tokens import BadToken, from_url, read
-from web.loyalty.link import Link, find_link
+from web.loyalty.card_request import Asked, request_pass
+from web.loyalty.link import Link, find_link, use_link
+from web.loyalty.program import Program
 from web.loyalty.session import Session, end_session, end_sessions, find_session, open_session
 from web.pages.member import LoggedOut, member_of
+from web.pages.register import sent_view
 from web.pages.visitor import AnyRequest, NoSuchProgram, Visitor
 
 DESTINATIONS = (
@@ -38,14 +41,16 @@ async def enter(request: AnyRequest, slug: FromPath[str], token: FromPath[str]) 
     code = _code_in(visitor, token)
     destination = destination_of(request.query_params.get("redirectTo", ""))
     link, session = await visitor.site.database.read(_look, visitor.program.id, code, visitor.session_token)
-    if link is None or not link.is_good(utc_now()):
-        return visitor.page("session/dead.html", 410)
-    if session is not None and session.customer_id == link.customer_id:
-        return visitor.redirect(f"/{destination}")
-    visitor.keep_enter_link(code or "")
-    if session is not None or visitor.is_looking_ahead:
-        return visitor.redirect("/session?" + urlencode({"redirectTo": destination}))
-    return await _open(visitor, link, destination)
+    if link is not None and link.is_good(utc_now()):
+        is_theirs = session is not None and session.customer_id == link.customer_id
+        if session is not None and is_theirs and (session.is_fresh(utc_now()) or visitor.is_looking_ahead):
+            return visitor.redirect(f"/{destination}")
+        # Their own, but old: the link proves the inbox anew, which taking or erasing one's data asks for.
+        if (session is None or is_theirs) and not visitor.is_looking_ahead:
+            return await _open(visitor, code or "", destination)
+    # Kept for the yes, or so that a dead link's owner can be sent a new one.
+    visitor.keep_enter_link(code)
+    return visitor.redirect("/session?" + urlencode({"redirectTo": destination}))
 
 
 @get("/{slug:str}/session", name="session_ask")
@@ -56,8 +61,10 @@ async def ask(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
         _look, visitor.program.id, visitor.enter_code, visitor.session_token
     )
     if link is None or not link.is_good(utc_now()):
-        return visitor.page("session/dead.html", 410)
+        return _dead(visitor)
     destination = destination_of(request.query_params.get("redirectTo", ""))
+    if session is not None and session.customer_id == link.customer_id:
+        return visitor.redirect(f"/{destination}")
     return visitor.page("session/ask.html", destination=destination, switching=session is not None)
 
 
@@ -67,14 +74,24 @@ async def switch(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     visitor = Visitor(request, slug)
     posted = await visitor.form()
     await visitor.site.limit(LINK_USE, visitor.program.id, visitor.network)
-    link, session = await visitor.site.database.read(
-        _look, visitor.program.id, visitor.enter_code, visitor.session_token
+    return await _open(visitor, visitor.enter_code or "", destination_of(posted.get("redirectTo", [""])[-1]))
+
+
+@post("/{slug:str}/session/again", name="session_again")
+async def send_again(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    """A new link to the owner of a dead one, whose address is neither asked for nor shown (ruling 2)."""
+    visitor = Visitor(request, slug)
+    await visitor.form()
+    await visitor.site.limit(LINK_USE, visitor.program.id, visitor.network)
+    await visitor.site.database.write(
+        _request_for_owner,
+        visitor.program,
+        visitor.enter_code or "",
+        visitor.asked,
+        visitor.site.settings.base_url,
     )
-    if link is None or not link.is_good(utc_now()):
-        return visitor.page("session/dead.html", 410)
-    if session is not None:
-        await visitor.site.database.write(end_session, visitor.program.id, session.customer_id, session.id)
-    return await _open(visitor, link, destination_of(posted.get("redirectTo", [""])[-1]))
+    visitor.site.work_to_do.set()
+    return visitor.page("card/sent.html", sent=sent_view(visitor, ""))
 
 
 @post("/{slug:str}/session/end", name="session_end")
@@ -92,7 +109,7 @@ async def leave(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
         await member.site.database.write(end_session, member.program.id, member.customer_id, which)
     if which not in ("all", member.session.id):
         return member.redirect("/profile/devices")
-    member.visitor.end_session()
+    member.visitor.log_out()
     answer = member.redirect("/card")
     # The card that was kept for times without network goes too.
     answer.headers["clear-site-data"] = '"cache", "storage"'
@@ -105,21 +122,33 @@ def destination_of(path: str) -> str:
     return path if path in DESTINATIONS else "profile"
 
 
-async def _open(visitor: Visitor, link: Link, destination: str) -> Response[bytes]:
-    asked = visitor.asked
+async def _open(visitor: Visitor, code: str, destination: str) -> Response[bytes]:
     token = await visitor.site.database.write(
-        open_session, visitor.program.id, link.customer_id, asked.browser, asked.device
+        _use, visitor.program.id, code, visitor.session_token, visitor.asked
     )
+    if token is None:
+        return _dead(visitor)
     visitor.keep_session(token)
     return visitor.redirect(f"/{destination}")
+
+
+def _dead(visitor: Visitor) -> Response[bytes]:
+    return visitor.page(
+        "session/dead.html",
+        410,
+        referrer="no-referrer",
+        action_url=f"/{visitor.program.slug}/session/again",
+    )
 
 
 def _code_in(visitor: Visitor, token: str) -> str | None:
     try:
         program = visitor.program
-        return read(from_url(token), program.keys, kind="auth", audience=program.id).jti
+        claims = read(from_url(token), program.keys, kind="auth", audience=program.id, even_expired=True)
     except BadToken:
         return None
+    # The row says whether it is still good, and of a dead one who is to get the new one.
+    return claims.jti
 
 
 def _look(
@@ -127,3 +156,22 @@ def _look(
 ) -> tuple[Link | None, Session | None]:
     link = find_link(conn, program_id, code, "auth") if code else None
     return link, find_session(conn, program_id, session_token)
+
+
+def _use(conn: Connection, program_id: str, code: str, session_token: str | None, asked: Asked) -> str | None:
+    """Open a session by a link, in the place of one that is open here; None where the link is dead.
+
+    The link is used in the same transaction, so that a change of address cannot slip in between.
+    """
+    customer_id = use_link(conn, program_id, code, "auth")
+    if customer_id is None:
+        return None
+    if before := find_session(conn, program_id, session_token):
+        end_session(conn, program_id, before.customer_id, before.id)
+    return open_session(conn, program_id, customer_id, asked.browser, asked.device)
+
+
+def _request_for_owner(conn: Connection, program: Program, code: str, asked: Asked, base_url: str) -> None:
+    link = find_link(conn, program.id, code, "auth")
+    if link is not None:
+        request_pass(conn, program, link.customer_id, "dead_link", asked, base_url)

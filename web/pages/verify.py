@@ -6,7 +6,6 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.limits import LINK_USE
 from web.foundation.schema import utc_now
-from web.foundation.sealing import random_code
 from web.foundation.tokens import BadToken, from_url, read
 from web.loyalty.customer import address_hash, confirm_address, find_contact
 from web.loyalty.event import VERIFICATION_REQUESTED, record
@@ -26,7 +25,7 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     if link is None:
         return _dead(visitor)
     if not link.is_good(utc_now()):
-        return visitor.page("verify/done.html", referrer="no-referrer") if link.used_at else _dead(visitor)
+        return _done(visitor) if link.used_at else _dead(visitor)
     return visitor.page(
         "verify/show.html", referrer="no-referrer", action_url=f"/{visitor.program.slug}/verify"
     )
@@ -44,7 +43,7 @@ async def confirm(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     await visitor.site.limit(LINK_USE, visitor.program.id, visitor.network)
     confirmed = await visitor.site.database.write(_confirm, visitor.program, visitor.verify_code or "")
     visitor.site.work_to_do.set()
-    return visitor.page("verify/done.html") if confirmed else _dead(visitor)
+    return _done(visitor) if confirmed else _dead(visitor)
 
 
 @post("/{slug:str}/verify/again", name="verify_again")
@@ -59,8 +58,12 @@ async def send_again(request: AnyRequest, slug: FromPath[str]) -> Response[bytes
 
 
 def _take(visitor: Visitor, code: str | None) -> Response[bytes]:
-    visitor.keep_verify_link(code or random_code())
+    visitor.keep_verify_link(code)
     return visitor.redirect("/verify")
+
+
+def _done(visitor: Visitor) -> Response[bytes]:
+    return visitor.page("verify/done.html", referrer="no-referrer")
 
 
 def _dead(visitor: Visitor) -> Response[bytes]:
@@ -78,9 +81,11 @@ async def _link(visitor: Visitor) -> Link | None:
 def _code_in(visitor: Visitor, token: str) -> str | None:
     try:
         program = visitor.program
-        return read(from_url(token), program.keys, kind="verify", audience=program.id).jti
+        claims = read(from_url(token), program.keys, kind="verify", audience=program.id, even_expired=True)
     except BadToken:
         return None
+    # The row says whether it is still good, and of a dead one who is to get the new one.
+    return claims.jti
 
 
 def _confirm(conn: Connection, program: Program, code: str) -> bool:

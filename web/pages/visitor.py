@@ -1,5 +1,6 @@
 """A visitor: one request as a page sees it: which programme, language, device and visit, and how to answer it."""
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -8,12 +9,14 @@ from urllib.parse import urlencode
 from litestar import Request, Response
 from litestar.datastructures import Cookie
 
-from web.foundation.compression import compress, negotiate
+from web.foundation.compression import compress_page, negotiate
 from web.foundation.database import DatabaseUnreachable
 from web.foundation.device import Device, describe, detect
 from web.foundation.languages import choose
 from web.foundation.limits import network_of
+from web.foundation.sealing import random_code
 from web.foundation.shell import HEAD
+from web.foundation.short_code import ALPHABET
 from web.loyalty.card_request import Asked
 from web.loyalty.program import Program
 from web.pages.forms import check_token, make_token, must_show_token, read_form
@@ -26,12 +29,19 @@ SESSION_SECONDS = 7 * 24 * 3600
 LINK_SECONDS = 30 * 60
 LANGUAGE_SECONDS = 365 * 24 * 3600
 
+# As `random_code` spells them.
+CODE = re.compile(f"[{ALPHABET}]{{26}}")
+
+# What a browser keeps of us, each a random token or the code of a link.
+KEPT = ("session", "visit", "link", "verify", "enter", "change")
+
 # Where a form's address shows nothing when it is opened, the page to go back to.
 PAGE_OF_FORM = {
     "download/apple": "download",
     "download/google": "download",
     "download/again": "card",
     "verify/again": "verify",
+    "session/again": "session",
 }
 
 
@@ -189,6 +199,7 @@ class Visitor:
         return Response(
             b"",
             status_code=303,
+            media_type="text/plain",
             headers={"location": url, "cache-control": "no-store", "referrer-policy": "no-referrer"},
             cookies=self._cookies,
         )
@@ -201,25 +212,31 @@ class Visitor:
     def end_visit(self) -> None:
         self._keep("visit", "", 0)
 
-    def keep_link(self, code: str) -> None:
-        """Let the browser keep the code of the link it arrived by, out of the address bar."""
-        self._keep("link", code, LINK_SECONDS)
+    def keep_link(self, code: str | None) -> None:
+        """Let the browser keep the code of the link it arrived by, out of the address bar.
 
-    def keep_verify_link(self, code: str) -> None:
-        self._keep("verify", code, LINK_SECONDS)
+        What is no code is kept as one that opens nothing, so that good and bad arrivals are answered alike.
+        """
+        self._keep("link", _code_or_any(code), LINK_SECONDS)
 
-    def keep_enter_link(self, code: str) -> None:
-        self._keep("enter", code, LINK_SECONDS)
+    def keep_verify_link(self, code: str | None) -> None:
+        self._keep("verify", _code_or_any(code), LINK_SECONDS)
 
-    def keep_change_link(self, code: str) -> None:
-        self._keep("change", code, LINK_SECONDS)
+    def keep_enter_link(self, code: str | None) -> None:
+        self._keep("enter", _code_or_any(code), LINK_SECONDS)
+
+    def keep_change_link(self, code: str | None) -> None:
+        self._keep("change", _code_or_any(code), LINK_SECONDS)
 
     def keep_session(self, token: str) -> None:
         """Let the browser keep a session's token for as long as the session may live."""
         self._keep("session", token, SESSION_SECONDS)
 
-    def end_session(self) -> None:
-        self._keep("session", "", 0)
+    def log_out(self) -> None:
+        """Let go of all that opens something: the next person at this screen finds no door ajar."""
+        for what in KEPT:
+            if self._kept(what):
+                self._keep(what, "", 0)
 
     @property
     def is_partial(self) -> bool:
@@ -241,9 +258,8 @@ class Visitor:
         }
 
     def _answer(self, body: bytes, status: int, frame: Frame, headers: dict[str, str]) -> Response[bytes]:
-        coding = negotiate(header(self.request, b"accept-encoding"))
-        if coding and len(body) > 600:
-            body = compress(body, coding)
+        body, coding = compress_page(body, header(self.request, b"accept-encoding"))
+        if coding:
             headers["content-encoding"] = coding
         return Response(
             body,
@@ -307,8 +323,7 @@ class Visitor:
     @property
     def _secrets(self) -> list[str]:
         """What this browser keeps of us; a form's page may have been made for any of it."""
-        names = ("session", "visit", "link", "verify", "enter", "change")
-        return [kept for name in names if (kept := self._kept(name))]
+        return [kept for name in KEPT if (kept := self._kept(name))]
 
     def _set_cookie(self, name: str, value: str, seconds: int, path: str = "/") -> None:
         self._cookies.append(
@@ -322,6 +337,10 @@ class Visitor:
                 samesite="lax",
             )
         )
+
+
+def _code_or_any(code: str | None) -> str:
+    return code if code and CODE.fullmatch(code) else random_code()
 
 
 def language_of(request: AnyRequest, offered: Sequence[str], customer: str = "") -> str:

@@ -70,6 +70,7 @@ async def hand_over(
     package = site.apple.package(design, card)
     return Response(
         package,
+        status_code=200,
         media_type=MEDIA_TYPE,
         headers={
             "content-disposition": 'inline; filename="card.pkpass"',

@@ -1,13 +1,14 @@
 """Which wallet this device has, and what its page offers. Detection is a default: the other way is always in reach."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from web.foundation.device import intent_url
 from web.foundation.qr import svg
 from web.foundation.sealing import random_code
 from web.loyalty.link import LIFETIMES, make_link
 from web.loyalty.wallet_pass import Platform
-from web.pages.sent import parameter
+from web.pages.sent import parameter, query
 from web.pages.visitor import Visitor
 
 # Where each app keeps "open in browser"; the words beside it are the template's.
@@ -26,6 +27,7 @@ EXITS = {
     "gsa": "share",
     "kakaotalk": "dots-bottom",
 }
+TAKEN_ALONG = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "platform")
 PLATFORMS: dict[str, Platform] = {"ios": "apple", "android": "google"}
 
 
@@ -66,7 +68,7 @@ async def wallet_view(
         await site.database.write(
             make_link, visitor.program, customer_id, "handoff", jti=code, created_by="page"
         )
-    elsewhere = f"{base}/l/{code}" if code else None
+    elsewhere = f"{base}/l/{code}{_taken_along(visitor)}" if code else None
     handoff = None
     if elsewhere and device.platform in ("desktop", "mac") and device.in_app is None and not device.touchable:
         handoff = {
@@ -94,6 +96,14 @@ async def wallet_view(
         "handoff": handoff,
         "badges": site.badges(visitor.language),
     }
+
+
+def _taken_along(visitor: Visitor) -> str:
+    """What the address says of campaign and wallet, for the browser that an app's own is left for."""
+    if visitor.device.in_app is None:
+        return ""
+    kept = [item for item in query(visitor.request) if item[0] in TAKEN_ALONG]
+    return f"?{urlencode(kept)}" if kept else ""
 
 
 def _primary(visitor: Visitor) -> Platform | None:
