@@ -43,7 +43,9 @@ def run(long: bool) -> list[Bar]:
     seconds = LONG_SECONDS if long else SECONDS
     with place() as here, durable_postgres(here) as url:
         before = with_connection(url, _customers)
-        with served(here, url, PASITO_WORKER="true", PASITO_TRUSTED_PROXIES="127.0.0.0/8") as port:
+        with served(
+            here, url, pinned=False, PASITO_WORKER="true", PASITO_TRUSTED_PROXIES="127.0.0.0/8"
+        ) as port:
             burst = uvloop.run(_come(port, seconds * A_SECOND))
             left = with_connection(url, _waiting)
         kept = with_connection(url, _customers) - before

@@ -17,7 +17,7 @@ from web.foundation.schema import new_id, utc_now
 from web.foundation.short_code import new_code
 from web.tables import metadata
 
-TRIES = 240
+TRIES = 160
 
 
 def ask(server: Server, address: str) -> Any:

@@ -23,9 +23,13 @@ mailbox_message = Table(
 def keep_message(conn: Connection, message: Message) -> None:
     """Keep a message once, however often its delivery is repeated."""
     conn.execute(
-        insert_or_skip(conn, mailbox_message).values(
-            id=message.id, channel=message.channel, message=msgspec.to_builtins(message), at=utc_now()
-        )
+        insert_or_skip(conn, mailbox_message),
+        {
+            "id": message.id,
+            "channel": message.channel,
+            "message": msgspec.to_builtins(message),
+            "at": utc_now(),
+        },
     )
 
 
