@@ -141,6 +141,7 @@ def sent(conn: Connection, program: Program, ago: timedelta, **more: Any) -> Non
     row = {
         "program_id": program.id,
         "jti_hash": digest(random_code()),
+        "customer_id": new_id(),
         "purpose": "download",
         "uses": 0,
         "most_uses": 1,
