@@ -207,6 +207,8 @@ async def test_a_link_that_ended_a_month_ago_is_deleted_and_no_sooner(
 
 
 async def test_links_are_found_by_index(database: Database, program: Program) -> None:
+    for _ in range(300):
+        await database.write(sent, program, SECOND, address_hash=new_id())
     await database.write(gather_statistics)
     queries: list[Callable[[Connection], Any]] = [
         lambda conn: find_link(conn, program.id, "x", "download"),
