@@ -48,7 +48,7 @@ one_time_link = Table(
     Column("jti_hash", String(64), primary_key=True),
     Column("customer_id", Id, nullable=False),
     Column("purpose", String(8), nullable=False),
-    # The address that a verify link proves, as a keyed-free hash: a changed address is not confirmed by an old link.
+    # The address it was sent to, hashed: what is counted, and what a verify link proves and no other.
     Column("address_hash", String(64)),
     Column("uses", Integer, nullable=False),
     Column("most_uses", Integer),
@@ -68,6 +68,12 @@ Index(
     one_time_link.c.program_id,
     one_time_link.c.customer_id,
     one_time_link.c.purpose,
+    one_time_link.c.created_at,
+)
+Index(
+    "ix_one_time_link_address",
+    one_time_link.c.program_id,
+    one_time_link.c.address_hash,
     one_time_link.c.created_at,
 )
 Index("ix_one_time_link_expires_at", one_time_link.c.expires_at)
@@ -163,7 +169,7 @@ _SENT = select(
     func.count().filter(one_time_link.c.created_at > bindparam("an_hour_ago")), func.count()
 ).where(
     one_time_link.c.program_id == bindparam("program"),
-    one_time_link.c.customer_id == bindparam("customer"),
+    one_time_link.c.address_hash == bindparam("address"),
     one_time_link.c.created_by == "message",
     one_time_link.c.purpose != "auth",
     one_time_link.c.created_at > bindparam("a_day_ago"),
@@ -186,8 +192,8 @@ def _named(program_id: str, jti: str, purpose: Purpose) -> dict[str, Any]:
     return {"its_program": program_id, "its_jti": digest(jti), "its_purpose": purpose}
 
 
-def may_send_link(conn: Connection, program_id: str, customer_id: str) -> bool:
-    """Whether one more link may go to this customer now: three an hour, ten a day, of whatever purpose and cause.
+def may_send_link(conn: Connection, program_id: str, address: str) -> bool:
+    """Whether one more link may go to an address, given as its hash: three an hour, ten a day, whatever for.
 
     A session link is never sent alone: it stands beside the card's in one message, which counts once.
     """
@@ -196,7 +202,7 @@ def may_send_link(conn: Connection, program_id: str, customer_id: str) -> bool:
         _SENT,
         {
             "program": program_id,
-            "customer": customer_id,
+            "address": address,
             "an_hour_ago": now - timedelta(hours=1),
             "a_day_ago": now - timedelta(days=1),
         },
