@@ -182,13 +182,20 @@ async def test_what_was_not_sent_to_them_does_not_count(database: Database, prog
     customer_id = new_id()
     for more in (
         {"created_by": "support"},
-        {"purpose": "verify"},
         {"customer_id": new_id()},
         {"program_id": new_id()},
     ):
         for _ in range(5):
             await database.write(sent, program, SECOND, **{"customer_id": customer_id, **more})
     assert await database.read(may_send_link, program.id, customer_id)
+
+
+async def test_messages_of_every_purpose_count_together(database: Database, program: Program) -> None:
+    customer_id = new_id()
+    for purpose in ("verify", "download", "verify"):
+        assert await database.read(may_send_link, program.id, customer_id)
+        await database.write(sent, program, SECOND, customer_id=customer_id, purpose=purpose)
+    assert not await database.read(may_send_link, program.id, customer_id)
 
 
 async def test_a_link_that_ended_a_month_ago_is_deleted_and_no_sooner(
