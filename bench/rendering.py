@@ -1,7 +1,6 @@
 """What a page costs to render, with translations folded in at compile time and looked up when shown.
 
-`python -m bench.rendering` prints microseconds for each render, the ratio within one run, and how much of a
-page over the wire is indentation.
+The ratio within one run, and how much of a page over the wire would be indentation.
 """
 
 import datetime as dt
@@ -17,6 +16,7 @@ from time import perf_counter
 from babel import Locale
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from bench.bars import Bar, shown
 from web.foundation.assets import Assets
 from web.foundation.formats import Formats
 from web.foundation.languages import Catalogues
@@ -159,20 +159,19 @@ CONTEXT = {
 }
 
 
-def main() -> None:
-    """Prints one line for each page."""
+def measure(long: bool) -> list[Bar]:
+    """Each page's ratio to the usual way, and what its indentation would weigh over the wire."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for page, source in (("base.html", BASE), ("step.html", STEP), ("profile.html", PROFILE)):
             (folder / page).write_text(source)
         catalogues = Catalogues.load(Path(__file__).parents[1] / "locales")
-        started = perf_counter()
         renderer = Renderer(folder, catalogues, Assets({}, ""))
-        compiling = (perf_counter() - started) * 1000
         plain = looked_up(folder, catalogues)
-        print(f"compiled {len(catalogues.languages)} x 3 templates in {compiling:.0f} ms")
-        for page in ("step.html", "profile.html"):
-            report(page, renderer, plain)
+        rounds = ROUNDS * (3 if long else 1)
+        return [
+            bar for page in ("step.html", "profile.html") for bar in report(page, renderer, plain, rounds)
+        ]
 
 
 def looked_up(folder: Path, catalogues: Catalogues) -> Environment:
@@ -194,10 +193,10 @@ def looked_up(folder: Path, catalogues: Catalogues) -> Environment:
     return plain
 
 
-def report(page: str, renderer: Renderer, plain: Environment) -> None:
+def report(page: str, renderer: Renderer, plain: Environment, rounds: int) -> list[Bar]:
     """Measures both ways in turn, so that a slow moment of the machine meets both."""
     folded_times, plain_times = [], []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         folded_times.append(microseconds(lambda: renderer.render(page, "en", **CONTEXT)))
         plain_times.append(microseconds(lambda: plain.get_template(page).render(**CONTEXT)))
     text = renderer.render(page, "en", **CONTEXT)
@@ -207,11 +206,11 @@ def report(page: str, renderer: Renderer, plain: Environment) -> None:
     sizes = [len(gzip.compress(body.encode(), 6)) for body in (text, indented)]
     # The quickest round: what the others took more, other work on the machine took.
     folded, usual = min(folded_times), min(plain_times)
-    print(
-        f"{page:13} {len(text.encode()):5} bytes  folded {folded:4.0f} us  looked up {usual:4.0f} us  "
-        f"ratio {folded / usual:.2f}  gzip {sizes[0]} bytes, {sizes[1]} with indentation"
-        f" ({1 - sizes[0] / sizes[1]:.1%} less)"
-    )
+    return [
+        shown(f"{page} rendered, time as a share of translating when shown", folded / usual),
+        shown("  time", folded, "us"),
+        shown("  share that indentation would add over the wire", sizes[1] / sizes[0] - 1),
+    ]
 
 
 def bare(html: str) -> str:
@@ -225,7 +224,3 @@ def microseconds(render: Callable[[], str]) -> float:
     for _ in range(RENDERS):
         render()
     return (perf_counter() - started) / RENDERS * 1e6
-
-
-if __name__ == "__main__":
-    main()

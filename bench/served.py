@@ -82,8 +82,15 @@ def durable_postgres(here: Place) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def served(here: Place, database_url: str, *, batch: int = LARGEST_BATCH, **settings: str) -> Iterator[int]:
-    """The port of a server; it runs on the first core and the caller, from now on, on the last."""
+def served(
+    here: Place,
+    database_url: str,
+    *,
+    batch: int = LARGEST_BATCH,
+    pinned: bool = True,
+    **settings: str,
+) -> Iterator[int]:
+    """The port of a server; where `pinned`, on the first core, and the caller from now on on the last."""
     port = free_port()
     environment = {
         **os.environ,
@@ -93,26 +100,35 @@ def served(here: Place, database_url: str, *, batch: int = LARGEST_BATCH, **sett
         "PASITO_WORKER": "false",
         **settings,
     }
-    command = [sys.executable, "-m", "bench.served", str(batch)]
+    command = [sys.executable, "-m", "bench.served", str(batch), *(("pinned",) if pinned else ())]
     log = here.folder / f"{port}.log"
     with log.open("wb") as written:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=written, stderr=written)
     try:
         if not _answers(process, port):
             raise RuntimeError(f"the server did not start:\n{log.read_text()[-3000:]}")
-        pin(last=True)
-        yield port
+        with pin(last=True) if pinned else contextlib.nullcontext():
+            yield port
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
 
 
-def pin(*, last: bool) -> None:
-    """Keep this process to the first or last of its cores, where the system has such a call and more than one."""
-    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
-        cores = sorted(set(range(os.cpu_count() or 1)))
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(0, {cores[-1] if last else cores[0]})
+@contextlib.contextmanager
+def pin(*, last: bool) -> Iterator[None]:
+    """Keep this process to the first or last of its cores, where the system has such a call and more than one.
+
+    Only for a while: what is started meanwhile, a PostgreSQL say, would be kept there as well.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) < 2:
+        yield
+        return
+    os.sched_setaffinity(0, {cores[-1] if last else cores[0]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def _answers(process: "subprocess.Popen[bytes]", port: int) -> bool:
@@ -150,15 +166,15 @@ def _bare_route(database_url: str) -> HTTPRouteHandler:
 
 
 def main() -> None:
-    pin(last=False)
-    uvicorn.run(
-        app(int(sys.argv[1])),
-        port=load_settings().port,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        log_config=None,
-    )
+    with pin(last=False) if "pinned" in sys.argv else contextlib.nullcontext():
+        uvicorn.run(
+            app(int(sys.argv[1])),
+            port=load_settings().port,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            log_config=None,
+        )
 
 
 if __name__ == "__main__":

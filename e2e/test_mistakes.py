@@ -78,8 +78,10 @@ def test_failing_does_not_lengthen_the_history(people: People) -> None:
     ana.page.wait_for_url("**/register")
     before = ana.page.evaluate("history.length")
     for wrong in ("", "zoe@", "zoe@@example.org"):
-        ana.enters(wrong)
-        ana.page.get_by_role("alert").wait_for()
+        with ana.page.expect_response("**/register"):
+            ana.enters(wrong)
+        ana.page.wait_for_function("!document.querySelector('[aria-busy]')")
+        assert ana.page.get_by_role("alert").is_visible()
     assert ana.page.evaluate("history.length") == before
     ana.page.go_back()
     ana.sees("Every tenth coffee is on us")

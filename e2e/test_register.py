@@ -72,7 +72,7 @@ def test_a_computer_hands_over_to_the_phone(people: People, data_dir: Path) -> N
     assert desk.page.get_by_text("Carry on with your phone").is_visible()
     card = _verified(phone.takes_apple_pass(), data_dir)
     assert card.document["barcodes"][0]["message"] == customer["card_number"]
-    desk.sees("Your phone has it")
+    desk.page.get_by_role("heading", name="Your phone has it").wait_for()
     late = people("pixel")
     late.opens(code)
     assert late.heading.inner_text() == "This link has done its work"

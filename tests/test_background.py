@@ -45,7 +45,7 @@ def process(name: str, environment: dict[str, str]) -> Iterator[subprocess.Popen
 def stop(running: subprocess.Popen[bytes]) -> int:
     """The exit code after SIGTERM."""
     running.send_signal(signal.SIGTERM)
-    return running.wait(15)
+    return running.wait(30)
 
 
 def by_mail(smtp: SmtpServer) -> dict[str, str]:
@@ -103,12 +103,12 @@ def test_two_web_processes_and_two_workers_confirm_each_registration_once(
     ):
         with ThreadPoolExecutor(6) as people:
             addresses = list(people.map(lambda _: register(server), range(30)))
-        smtp.wait_for(30, seconds=20)
+        smtp.wait_for(30, seconds=40)
         talk = begin_a_post(int(server.environment["PORT"]))
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
         assert end_the_post(talk) == b"HTTP/1.1 303 See Other\r\n"
-        assert server.process.wait(15) == 0
+        assert server.process.wait(30) == 0
         assert [stop(first), stop(second)] == [0, 0]
         assert addressees(smtp) == Counter(addresses)
     assert {row["state"] for row in rows_of(url, "delivery")} == {"done"}
@@ -124,7 +124,7 @@ def test_a_web_process_answers_what_has_arrived_and_then_ends_well(
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{server.url}/health/live")
         assert end_the_post(talk) == b"HTTP/1.1 303 See Other\r\n"
-        assert server.process.wait(15) == 0
+        assert server.process.wait(30) == 0
 
 
 def test_a_worker_learns_of_a_new_programme_and_finishes_its_mail_when_it_is_stopped(
@@ -163,7 +163,7 @@ def test_the_demo_says_where_to_look_and_serves_it(tmp_path: Path) -> None:
         assert stop(server.process) == 0
 
 
-def _wait_until(so: object, seconds: float = 10) -> None:
+def _wait_until(so: object, seconds: float = 30) -> None:
     assert callable(so)
     ends = time.monotonic() + seconds
     while not so():

@@ -113,6 +113,14 @@ def test_a_programme_that_cannot_be_made_is_explained(
     assert words in complained(sqlite_command("program", "create", *arguments))
 
 
+def test_a_programme_with_two_shops_of_one_name_is_not_made(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "corner.toml"
+    shop = '[[locations]]\nslug = "mayor"\nname = "Mayor"\n'
+    file.write_text(f'slug = "corner"\n[settings]\nname = "Corner"\n{shop * 2}', "utf-8")
+    complained(command("program", "create", str(file)))
+    assert "corner" not in done(command("program", "list"))
+
+
 def test_a_shop_is_added_once(command: Command) -> None:
     add = ("program", "location", "add", "brewbar", "sol", "Puerta del Sol")
     assert "/brewbar/poster?location=sol" in done(command(*add))
@@ -239,7 +247,8 @@ def test_support_can_make_a_download_link(command: Command, database_url: str) -
 
 
 @pytest.mark.parametrize(
-    ("email", "words"), [("nobody@example.com", "no such customer"), ("ana", "is no e-mail address")]
+    ("email", "words"),
+    [("nobody@example.com", "no such customer"), ("ana", "is no address that can be read")],
 )
 def test_a_download_link_for_nobody_is_refused(sqlite_command: Command, email: str, words: str) -> None:
     assert words in complained(sqlite_command("link", "download", "--program", "brewbar", "--email", email))
@@ -321,6 +330,13 @@ def test_a_database_server_that_does_not_answer(sqlite_command: Command, argumen
 def test_a_database_that_is_not_on_its_server(sqlite_command: Command, postgres: PostgresServer) -> None:
     said = complained(sqlite_command("program", "list", DATABASE_URL=postgres.url("nothing")))
     assert "no database of that name" in said
+
+
+def test_a_database_server_that_does_not_know_the_user(
+    sqlite_command: Command, postgres: PostgresServer
+) -> None:
+    url = postgres.url().replace("postgres@", "nobody@")
+    assert "refuses this user or password" in complained(sqlite_command("program", "list", DATABASE_URL=url))
 
 
 def test_a_database_server_whose_name_is_unknown(sqlite_command: Command) -> None:

@@ -22,6 +22,7 @@ from web.wallet.google.account import AccountError
 
 MIGRATE = "Run: python -m web migrate"
 _DOCTOR = "`python -m web doctor` names all that is wrong."
+_REFUSED = "The database refuses that: it is there already, or a value is out of its bounds."
 # PostgreSQL's error codes, whole or by their first letters (its manual, appendix A).
 _STATES = {
     "28": "The database refuses this user or password. Correct them in DATABASE_URL.",
@@ -29,6 +30,7 @@ _STATES = {
     "42P01": f"The database has no tables yet. {MIGRATE}",
     "42703": f"The database's schema is another version's. {MIGRATE}",
     "42501": "The database user may not do that. Make it the owner of its database.",
+    "23": _REFUSED,
     "53": "The database has no room for more connections. Raise max_connections or run fewer processes.",
     "57": "The database is starting or stopping. Try again in a moment.",
     "08": "The database cannot be reached. Check DATABASE_URL and that the server runs.",
@@ -38,6 +40,7 @@ _SQLITE = {
     "no such column": f"The database's schema is another version's. {MIGRATE}",
     "unable to open": "The database file cannot be opened. Check DATABASE_URL, and who may write its folder.",
     "readonly": "The database file may not be written. Check who owns it and its folder.",
+    "constraint failed": _REFUSED,
     "locked": "Another process has been writing to the database for seconds. Try again.",
     "not a database": "The file that DATABASE_URL names is no SQLite database.",
     "full": "The disk is full.",

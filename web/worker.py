@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from web.foundation.database import Database, DatabaseUnreachable
-from web.foundation.delivery import Delivery, Drop, claim, finish, has_due, purge_deliveries
+from web.foundation.delivery import Delivery, Drop, claim, finish_many, has_due, purge_deliveries
 from web.foundation.metrics import Metrics
 from web.foundation.schema import utc_now
 from web.loyalty.event import Event, has_waiting, take_waiting
@@ -23,7 +23,9 @@ from web.messages.deliveries import Handler
 
 log = structlog.get_logger("worker")
 
-BATCH = 50
+EVENTS = 50
+# A mail takes a millisecond to compose: more of them at once, and pages of the same process would have to wait.
+DELIVERIES = 16
 # How long a worker sleeps when nobody wakes it: another process may have written.
 IDLE_SECONDS = 1.0
 PURGE_EVERY = timedelta(hours=1)
@@ -78,7 +80,7 @@ class Worker:
         if not await self.database.read(_is_anything_due):
             return False
         followed = await self._follow_up()
-        taken = await self.database.write(claim, BATCH)
+        taken = await self.database.write(claim, DELIVERIES)
         await asyncio.gather(*(self._deliver(delivery) for delivery in taken))
         return bool(followed or taken)
 
@@ -91,7 +93,7 @@ class Worker:
             return await self.database.write(self._follow_events)
 
     def _follow_events(self, conn: Connection) -> int:
-        happened = take_waiting(conn, BATCH)
+        happened = take_waiting(conn, EVENTS)
         for event in happened:
             program = self.programs.by_id(event.program_id)
             if program is None:
@@ -106,7 +108,7 @@ class Worker:
             await self.handlers[delivery.kind](delivery)
         except Exception as failure:  # whatever it was, the row must say so
             error = failure
-        state = await self.database.write(finish, delivery, error)
+        state = await self.database.write_together(finish_many, (delivery, error))
         self.metrics.deliveries.labels(delivery.kind, state).inc()
         if error is not None and not isinstance(error, Drop):
             log.warning(

@@ -5,7 +5,7 @@ const all = (selector, act) => document.querySelectorAll(selector).forEach(act);
 
 // What needs a script to work stays hidden until one runs.
 const wake = () => {
-  all(navigator.share ? "[data-copy],[data-print],[data-share]" : "[data-copy],[data-print]", (e) => (e.hidden = false));
+  all(navigator.share ? "[data-copy],[data-share]" : "[data-copy]", (e) => (e.hidden = false));
   // An iPad says that it is a Mac; only its touch points tell.
   if (/Macintosh/.test(navigator.userAgent) && navigator.maxTouchPoints > 1)
     find("[data-maybe-ipad]")?.setAttribute("data-ipad", "");

@@ -312,10 +312,10 @@ def test_the_code_of_a_link_is_not_kept_with_its_touch(server: Server, owner: di
 def test_on_a_computer_the_phone_carries_on_and_the_computer_hears_of_it(server: Server) -> None:
     with server.client(user_agent=LAPTOP) as computer, server.client() as phone:
         address = new_address()
-        register(computer, address)
-        page = computer.get("/brewbar/register/card").text
-        poll = re.search(r'hx-get="(/brewbar/l/([0-9A-Z]{26})/taken)"', page)
-        assert poll is not None
+        done = register(computer, address)
+        page = computer.get("/brewbar/register/card")
+        poll = re.search(r'hx-get="(/brewbar/l/([0-9A-Z]{26})/taken)"', page.text)
+        assert poll is not None, (done.status_code, done.headers, page.status_code, page.text[-3000:])
         assert computer.get(poll[1]).status_code == 204
         phone.get(f"/brewbar/l/{poll[2]}")
         assert tap(phone).headers["content-type"] == PASS

@@ -2,7 +2,6 @@
 
 import html
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from random import randrange
 
 import httpx
@@ -75,18 +74,6 @@ def test_an_address_may_be_asked_for_three_times_an_hour_however_it_is_spelt(ser
     assert f'value="{spellings[-1]}@gmail.com"' in answers[-1].text, "what was typed is still there"
     assert "Please try again in" in answers[-1].text
     assert answers[-1].headers["hx-push-url"] == "false"
-
-
-def test_a_programme_has_a_ceiling_of_its_own(shops: Server) -> None:
-    with shops.client() as client, ThreadPoolExecutor(16) as pool:
-
-        def one(number: int, slug: str = "kiosk") -> int:
-            network = {"x-forwarded-for": f"100.{number // 250}.{number % 250}.7"}
-            return client.post(f"/{slug}/card", data={"contact": new_address()}, headers=network).status_code
-
-        statuses = list(pool.map(one, range(2010)))
-        assert one(2011, "atelier") == 202, "another programme's is not reached by it"
-    assert (statuses.count(202), statuses.count(429)) == (2000, 10)
 
 
 def test_a_client_s_word_for_its_address_counts_only_from_our_own_proxies(sqlite_server: Server) -> None:

@@ -292,7 +292,7 @@ FORM = st.dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(form=FORM, raw=st.binary(max_size=80), path=st.sampled_from(["register", "register/about", "card"]))
 def test_no_form_breaks_the_server(server: Server, form: dict[str, str], raw: bytes, path: str) -> None:
     with server.client(content_type="application/x-www-form-urlencoded") as client:

@@ -19,8 +19,7 @@ from tests.support.ports import free_port
 from tests.support.rows import rows_of
 
 ROOT = Path(__file__).parent.parent.parent
-# Four processes on a busy machine; one alone is ready in three.
-STARTS_WITHIN = 60.0
+STARTS_WITHIN = 40.0
 
 
 @dataclass
@@ -72,7 +71,10 @@ PIXEL = (
     "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/142.0.0.0 Mobile Safari/537.36"
 )
-LAPTOP = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+LAPTOP = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/142.0.0.0 Safari/537.36"
+)
 
 
 @contextlib.contextmanager

@@ -113,6 +113,8 @@ def _serve(context: Context, workers: int) -> None:
         date_header=True,
         proxy_headers=False,
         timeout_graceful_shutdown=30,
+        # On a busy machine a process needs longer than uvicorn's five seconds to start; it would be killed for that.
+        timeout_worker_healthcheck=60,
         log_config=None,
     )
 

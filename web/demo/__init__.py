@@ -13,6 +13,7 @@ from web.foundation.short_code import new_code
 from web.loyalty.customer import CARD_NUMBER_LENGTH, customer
 from web.loyalty.ledger import book
 from web.loyalty.program import program
+from web.loyalty.wallet_pass import issue_pass
 from web.program_file import create_from_file
 
 FILE = Path(__file__).parent / "brewbar.toml"
@@ -38,6 +39,8 @@ def ensure_demo(conn: Connection, sealer: Sealer) -> bool:
     for name, email, locale, visits in PEOPLE:
         customer_id = _add_customer(conn, program_id, name, email, locale)
         _add_history(conn, program_id, customer_id, visits, chance)
+        if visits:
+            issue_pass(conn, program_id, customer_id, "apple")
     return True
 
 

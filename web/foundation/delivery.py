@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     delete,
     exists,
     func,
@@ -235,6 +236,31 @@ def finish(conn: Connection, taken: Delivery, error: Exception | None) -> str:
         )
     )
     return state
+
+
+# Made once: SQLAlchemy remembers with a statement how it is compiled.
+_DONE = (
+    update(delivery)
+    .where(
+        delivery.c.program_id == bindparam("its_program"),
+        delivery.c.id == bindparam("its_id"),
+        delivery.c.state == WAITING,
+    )
+    .values(state=DONE, due_at=bindparam("now"), ended_at=bindparam("now"), payload={}, last_error=None)
+)
+
+
+def finish_many(conn: Connection, ended: list[tuple[Delivery, Exception | None]]) -> list[str]:
+    """Like `finish`, for many at once: those that went well are one statement."""
+    now = utc_now()
+    done = [
+        {"its_program": taken.program_id, "its_id": taken.id, "now": now}
+        for taken, error in ended
+        if error is None
+    ]
+    if done:
+        conn.execute(_DONE, done)
+    return [DONE if error is None else finish(conn, taken, error) for taken, error in ended]
 
 
 def replay(conn: Connection, program_id: str | None = None, delivery_id: str | None = None) -> int:

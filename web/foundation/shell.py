@@ -32,6 +32,7 @@ Refuse = Callable[[int, Scope, Receive, Send], Awaitable[None]]
 CLOSED_POLICY = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 # ASGI has header names in lower case.
 WHERE_MISSING = (
+    (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", CLOSED_POLICY),
     (b"referrer-policy", b"strict-origin-when-cross-origin"),
     (b"cache-control", b"no-store"),
@@ -62,7 +63,6 @@ class Shell:
         self._origin = origin
         self._proxies = tuple(ipaddress.ip_network(network) for network in trusted_proxies)
         self._always = [
-            (b"x-content-type-options", b"nosniff"),
             (b"cross-origin-opener-policy", b"same-origin"),
             (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=()"),
         ]

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import CheckConstraint, Column, Index, String, Table, select, update
+from sqlalchemy import CheckConstraint, Column, Index, String, Table, bindparam, select, update
 from sqlalchemy.engine import Connection
 
 from web.foundation.address import Email, Phone
@@ -106,6 +106,10 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _CONTACT = tuple(customer.c[name] for name in Contact.__struct_fields__)
+# Made once: SQLAlchemy remembers with a statement how it is compiled.
+_FIND_CONTACT = select(*_CONTACT).where(
+    customer.c.program_id == bindparam("program"), customer.c.id == bindparam("customer")
+)
 
 
 def register(conn: Connection, new: Registration) -> Registered | AlreadyKnown:
@@ -118,6 +122,8 @@ def register_many(conn: Connection, newcomers: list[Registration]) -> list[Regis
 
     The unique rules of the table decide, so that fifty taps at the same moment make one customer.
     """
+    if not newcomers:
+        return []
     rows = [_row(new) for new in newcomers]
     # Two transactions that wait for each other's addresses must meet them in the same order.
     in_order = sorted(rows, key=lambda row: (row["email_key"] or "", row["phone"] or ""))
@@ -202,9 +208,7 @@ def find_by_address(
 
 
 def find_contact(conn: Connection, program_id: str, customer_id: str) -> Contact | None:
-    row = conn.execute(
-        select(*_CONTACT).where(customer.c.program_id == program_id, customer.c.id == customer_id)
-    ).one_or_none()
+    row = conn.execute(_FIND_CONTACT, {"program": program_id, "customer": customer_id}).one_or_none()
     return None if row is None else Contact(**row._mapping)
 
 

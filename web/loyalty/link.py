@@ -8,7 +8,19 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import CheckConstraint, Column, Index, Integer, String, Table, delete, func, select, update
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    String,
+    Table,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.engine import Connection
 
 from web.foundation import tokens
@@ -36,7 +48,7 @@ one_time_link = Table(
     Column("jti_hash", String(64), primary_key=True),
     Column("customer_id", Id, nullable=False),
     Column("purpose", String(8), nullable=False),
-    # The address that a verify link proves, as a keyed-free hash: a changed address is not confirmed by an old link.
+    # The address it was sent to, hashed: what is counted, and what a verify link proves and no other.
     Column("address_hash", String(64)),
     Column("uses", Integer, nullable=False),
     Column("most_uses", Integer),
@@ -56,6 +68,12 @@ Index(
     one_time_link.c.program_id,
     one_time_link.c.customer_id,
     one_time_link.c.purpose,
+    one_time_link.c.created_at,
+)
+Index(
+    "ix_one_time_link_address",
+    one_time_link.c.program_id,
+    one_time_link.c.address_hash,
     one_time_link.c.created_at,
 )
 Index("ix_one_time_link_expires_at", one_time_link.c.expires_at)
@@ -103,19 +121,20 @@ def make_link(
     now = utc_now()
     lifetime = lifetime or LIFETIMES[purpose]
     conn.execute(
-        insert_or_skip(conn, one_time_link).values(
-            program_id=program.id,
-            jti_hash=digest(jti),
-            customer_id=customer_id,
-            purpose=purpose,
-            address_hash=address_hash,
-            uses=0,
-            most_uses=most_uses,
-            utm=utm or {},
-            created_by=created_by,
-            created_at=now,
-            expires_at=now + lifetime,
-        )
+        insert_or_skip(conn, one_time_link),
+        {
+            "program_id": program.id,
+            "jti_hash": digest(jti),
+            "customer_id": customer_id,
+            "purpose": purpose,
+            "address_hash": address_hash,
+            "uses": 0,
+            "most_uses": most_uses,
+            "utm": utm or {},
+            "created_by": created_by,
+            "created_at": now,
+            "expires_at": now + lifetime,
+        },
     )
     return tokens.mint(
         program.signing_key,
@@ -128,56 +147,67 @@ def make_link(
     )
 
 
+# Made once: SQLAlchemy remembers with a statement how it is compiled.
+_NAMED = (
+    one_time_link.c.program_id == bindparam("its_program"),
+    one_time_link.c.jti_hash == bindparam("its_jti"),
+    one_time_link.c.purpose == bindparam("its_purpose"),
+)
+_FIND = select(*_COLUMNS).where(*_NAMED)
+_USE = (
+    update(one_time_link)
+    .where(
+        *_NAMED,
+        one_time_link.c.revoked_at.is_(None),
+        one_time_link.c.expires_at > bindparam("now"),
+        (one_time_link.c.most_uses.is_(None)) | (one_time_link.c.uses < one_time_link.c.most_uses),
+    )
+    .values(uses=one_time_link.c.uses + 1, used_at=bindparam("now"))
+    .returning(one_time_link.c.customer_id)
+)
+_SENT = select(
+    func.count().filter(one_time_link.c.created_at > bindparam("an_hour_ago")), func.count()
+).where(
+    one_time_link.c.program_id == bindparam("program"),
+    one_time_link.c.address_hash == bindparam("address"),
+    one_time_link.c.created_by == "message",
+    one_time_link.c.purpose != "auth",
+    one_time_link.c.created_at > bindparam("a_day_ago"),
+)
+
+
 def find_link(conn: Connection, program_id: str, jti: str, purpose: Purpose) -> Link | None:
     """A link by its token's `jti`, whatever its state."""
-    row = conn.execute(
-        select(*_COLUMNS).where(
-            one_time_link.c.program_id == program_id,
-            one_time_link.c.jti_hash == digest(jti),
-            one_time_link.c.purpose == purpose,
-        )
-    ).one_or_none()
+    row = conn.execute(_FIND, _named(program_id, jti, purpose)).one_or_none()
     return None if row is None else Link(**row._mapping)
 
 
 def use_link(conn: Connection, program_id: str, jti: str, purpose: Purpose) -> str | None:
     """Use a link up, in one atomic statement; returns its customer, or None where it was not good any more."""
-    now = utc_now()
-    customer_id: str | None = conn.scalar(
-        update(one_time_link)
-        .where(
-            one_time_link.c.program_id == program_id,
-            one_time_link.c.jti_hash == digest(jti),
-            one_time_link.c.purpose == purpose,
-            one_time_link.c.revoked_at.is_(None),
-            one_time_link.c.expires_at > now,
-            (one_time_link.c.most_uses.is_(None)) | (one_time_link.c.uses < one_time_link.c.most_uses),
-        )
-        .values(uses=one_time_link.c.uses + 1, used_at=now)
-        .returning(one_time_link.c.customer_id)
-    )
+    customer_id: str | None = conn.scalar(_USE, {**_named(program_id, jti, purpose), "now": utc_now()})
     return customer_id
 
 
-def may_send_link(conn: Connection, program_id: str, customer_id: str) -> bool:
-    """Whether one more link may go to this customer now: three an hour, ten a day, of whatever purpose and cause.
+def _named(program_id: str, jti: str, purpose: Purpose) -> dict[str, Any]:
+    return {"its_program": program_id, "its_jti": digest(jti), "its_purpose": purpose}
+
+
+def may_send_link(conn: Connection, program_id: str, address: str) -> bool:
+    """Whether one more link may go to an address, given as its hash: three an hour, ten a day, whatever for.
 
     A session link is never sent alone: it stands beside the card's in one message, which counts once.
     """
     now = utc_now()
-    recent = (
-        select(func.count())
-        .select_from(one_time_link)
-        .where(
-            one_time_link.c.program_id == program_id,
-            one_time_link.c.customer_id == customer_id,
-            one_time_link.c.created_by == "message",
-            one_time_link.c.purpose != "auth",
-        )
-    )
-    hour = conn.scalar(recent.where(one_time_link.c.created_at > now - timedelta(hours=1))) or 0
-    day = conn.scalar(recent.where(one_time_link.c.created_at > now - timedelta(days=1))) or 0
-    return hour < MOST_LINK_MESSAGES_AN_HOUR and day < MOST_LINK_MESSAGES_A_DAY
+    hour, day = conn.execute(
+        _SENT,
+        {
+            "program": program_id,
+            "address": address,
+            "an_hour_ago": now - timedelta(hours=1),
+            "a_day_ago": now - timedelta(days=1),
+        },
+    ).one()
+    return bool(hour < MOST_LINK_MESSAGES_AN_HOUR and day < MOST_LINK_MESSAGES_A_DAY)
 
 
 def revoke_siblings(conn: Connection, program_id: str, customer_id: str, used: str) -> None:

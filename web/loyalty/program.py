@@ -246,7 +246,7 @@ def load_program(conn: Connection, slug: str, sealer: Sealer) -> Program | None:
     ).all()
     images = conn.execute(
         select(program_image.c.kind, program_image.c.sha256).where(program_image.c.program_id == row.id)
-    )
+    ).all()
     return Program(
         id=row.id,
         slug=row.slug,

@@ -1,9 +1,7 @@
 """A customer's standing: what the card shows of the ledger, tiers and rewards, in one round trip."""
 
-from typing import Any
-
 import msgspec
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, bindparam, func, select
 from sqlalchemy.engine import Connection
 
 from web.loyalty.customer import customer
@@ -13,7 +11,7 @@ from web.loyalty.reward import reward
 from web.loyalty.tier import tier
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class Standing(msgspec.Struct, frozen=True):
     """Where a customer stands. Points are minor units; `version` grows with each change of the balance."""
 
     customer_id: str
@@ -32,61 +30,59 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, (self.next_reward_cost or 0) - self.points)
 
 
+_points = func.coalesce(balance.c.available, 0)
+_tier_points = func.coalesce(balance.c.tier_points, 0)
+_reached = (
+    select(tier.c.name)
+    .where(tier.c.program_id == customer.c.program_id, tier.c.required_points <= _tier_points)
+    .order_by(tier.c.required_points.desc())
+    .limit(1)
+    .correlate(customer, balance)
+    .scalar_subquery()
+)
+_offered = select(reward.c.id).where(reward.c.program_id == customer.c.program_id, reward.c.active.is_(True))
+_nearest = _offered.where(reward.c.cost > _points).order_by(reward.c.cost).limit(1)
+_dearest = _offered.order_by(reward.c.cost.desc()).limit(1)
+_next = reward.alias("next_reward")
+# Made once: SQLAlchemy remembers with a statement how it is compiled.
+_STANDING = (
+    select(
+        customer.c.id,
+        customer.c.name,
+        customer.c.locale,
+        customer.c.card_number,
+        _points,
+        func.coalesce(balance.c.version, 0),
+        _reached,
+        _next.c.title,
+        _next.c.cost,
+    )
+    .join_from(
+        customer,
+        balance,
+        and_(balance.c.program_id == customer.c.program_id, balance.c.customer_id == customer.c.id),
+        isouter=True,
+    )
+    .join(
+        _next,
+        and_(
+            _next.c.program_id == customer.c.program_id,
+            _next.c.id
+            == func.coalesce(
+                _nearest.correlate(customer, balance).scalar_subquery(),
+                _dearest.correlate(customer).scalar_subquery(),
+            ),
+        ),
+        isouter=True,
+    )
+    .where(customer.c.program_id == bindparam("program"), customer.c.id == bindparam("customer"))
+)
+
+
 def standing_of(conn: Connection, program_id: str, customer_id: str) -> Standing | None:
     """The customer's standing, or None if there is no such customer.
 
     The next reward is the cheapest one not yet within reach; where all are, the dearest.
     """
-    points = func.coalesce(balance.c.available, 0)
-    reached = (
-        select(tier.c.name)
-        .where(
-            tier.c.program_id == program_id, tier.c.required_points <= func.coalesce(balance.c.tier_points, 0)
-        )
-        .order_by(tier.c.required_points.desc())
-        .limit(1)
-        .correlate(balance)
-        .scalar_subquery()
-    )
-    row = conn.execute(
-        select(
-            customer.c.id,
-            customer.c.name,
-            customer.c.locale,
-            customer.c.card_number,
-            points.label("points"),
-            func.coalesce(balance.c.version, 0).label("version"),
-            reached.label("tier"),
-        )
-        .join_from(
-            customer,
-            balance,
-            and_(balance.c.program_id == customer.c.program_id, balance.c.customer_id == customer.c.id),
-            isouter=True,
-        )
-        .where(customer.c.program_id == program_id, customer.c.id == customer_id)
-    ).one_or_none()
-    if row is None:
-        return None
-    title, cost = _next_reward(conn, program_id, row.points)
-    return Standing(
-        customer_id=row.id,
-        name=row.name,
-        locale=row.locale,
-        card_number=row.card_number,
-        points=row.points,
-        version=row.version,
-        tier=row.tier,
-        next_reward=title,
-        next_reward_cost=cost,
-    )
-
-
-def _next_reward(conn: Connection, program_id: str, points: int) -> tuple[Any, int | None]:
-    offered = select(reward.c.title, reward.c.cost).where(
-        reward.c.program_id == program_id, reward.c.active.is_(True)
-    )
-    row = conn.execute(offered.where(reward.c.cost > points).order_by(reward.c.cost).limit(1)).one_or_none()
-    if row is None:
-        row = conn.execute(offered.order_by(reward.c.cost.desc()).limit(1)).one_or_none()
-    return (None, None) if row is None else (row.title, row.cost)
+    row = conn.execute(_STANDING, {"program": program_id, "customer": customer_id}).one_or_none()
+    return None if row is None else Standing(*row)

@@ -75,18 +75,21 @@ _COLUMNS = (
 )
 
 
+# Made once: SQLAlchemy remembers with a statement how it is compiled.
+_FIND = select(*_COLUMNS).where(
+    visit.c.program_id == bindparam("program"),
+    visit.c.token_hash == bindparam("hash"),
+    visit.c.expires_at > bindparam("now"),
+)
+
+
 def find_visit(conn: Connection, program_id: str, token: str | None) -> Visit | None:
     """The visit that a cookie names. A token that we did not give out opens nothing and is never taken over."""
     if not token:
         return None
-    row = conn.execute(
-        select(*_COLUMNS).where(
-            visit.c.program_id == program_id,
-            visit.c.token_hash == digest(token),
-            visit.c.expires_at > utc_now(),
-        )
-    ).one_or_none()
-    return None if row is None else Visit(**row._mapping)
+    named = {"program": program_id, "hash": digest(token), "now": utc_now()}
+    row = conn.execute(_FIND, named).one_or_none()
+    return None if row is None else Visit(*row)
 
 
 _MANY = select(visit.c.program_id, visit.c.token_hash, *_COLUMNS).where(

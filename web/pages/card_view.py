@@ -1,5 +1,6 @@
 """The card as a page draws it: the same fields as in the wallets."""
 
+from functools import lru_cache
 from typing import Any
 
 from babel.numbers import format_decimal
@@ -61,6 +62,7 @@ def bare_card_view(visitor: Visitor) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=4096)
 def amount(minor: int, scale: int, language: str) -> str:
     """Minor units as the reader writes numbers: 10000034 at scale 2 is 100,000.34."""
     pattern = "#,##0.00" if scale == 2 else "#,##0"

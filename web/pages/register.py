@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath
+from sqlalchemy.engine import Connection
 
 from web.foundation.address import mask_email, mask_phone
 from web.foundation.limits import REGISTRATION, REGISTRATION_BURST, TooMany
-from web.loyalty.customer import AlreadyKnown, Registered, find_contact
+from web.loyalty.customer import AlreadyKnown, Contact, Registered, find_contact
 from web.loyalty.link import MOST_LINK_MESSAGES_AN_HOUR
 from web.loyalty.registration import CONTACT, Completion, NothingBegun, complete_visits
-from web.loyalty.standing import standing_of
+from web.loyalty.standing import Standing, standing_of
 from web.loyalty.visit import Visit, find_visit, forget_visit, keep_draft
 from web.pages.about_form import blank_about, read_about, typed_values
 from web.pages.card_view import card_view
@@ -136,15 +137,10 @@ async def show_sent(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]
 @get("/{slug:str}/register/card", name="register_card")
 async def show_card(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     visitor = Visitor(request, slug)
-    visit = await _visit(visitor)
-    customer_id = visit.granted_customer() if visit else None
-    if visit is None or customer_id is None:
+    program = visitor.program
+    visit, standing, contact = await visitor.site.database.read(_find_card, program.id, visitor.visit_token)
+    if visit is None or standing is None or contact is None:
         return visitor.redirect("/register" if visit is None or not visit.customer_id else "/card")
-    database, program = visitor.site.database, visitor.program
-    standing = await database.read(standing_of, program.id, customer_id)
-    contact = await database.read(find_contact, program.id, customer_id)
-    if standing is None or contact is None:
-        return visitor.redirect("/register")
     confirmation = None
     if program.settings.flows.confirmation_message and not (
         contact.email_verified_at or contact.phone_verified_at
@@ -157,7 +153,7 @@ async def show_card(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]
     return visitor.page(
         "register/card.html",
         card=card_view(visitor, standing),
-        wallet=await wallet_view(visitor, customer_id=customer_id),
+        wallet=await wallet_view(visitor, customer_id=contact.id),
         confirmation=confirmation,
     )
 
@@ -187,6 +183,16 @@ def sent_view(visitor: Visitor, typed: str) -> dict[str, Any]:
         "again_after_minutes": AGAIN_AFTER_MINUTES,
         "request_url": f"/{visitor.program.slug}/card",
     }
+
+
+def _find_card(
+    conn: Connection, program_id: str, token: str | None
+) -> tuple[Visit | None, Standing | None, Contact | None]:
+    visit = find_visit(conn, program_id, token)
+    customer_id = visit.granted_customer() if visit else None
+    if customer_id is None:
+        return visit, None, None
+    return visit, standing_of(conn, program_id, customer_id), find_contact(conn, program_id, customer_id)
 
 
 async def _visit(visitor: Visitor) -> Visit | None:

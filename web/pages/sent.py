@@ -19,7 +19,7 @@ def cookie(request: Request[Any, Any, Any], name: str) -> str | None:
 
 def query(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
     """The address's parameters in their order, those that are given twice as well."""
-    return list(request.query_params.multi_items()) if request.scope["query_string"] else []
+    return list(request.query_params.items()) if request.scope["query_string"] else []
 
 
 def parameter(request: Request[Any, Any, Any], name: str) -> str:

@@ -42,9 +42,11 @@ async def enter(request: AnyRequest, slug: FromPath[str], token: FromPath[str]) 
     destination = destination_of(request.query_params.get("redirectTo", ""))
     link, session = await visitor.site.database.read(_look, visitor.program.id, code, visitor.session_token)
     if link is not None and link.is_good(utc_now()):
-        if session is not None and session.customer_id == link.customer_id:
+        is_theirs = session is not None and session.customer_id == link.customer_id
+        if session is not None and is_theirs and (session.is_fresh(utc_now()) or visitor.is_looking_ahead):
             return visitor.redirect(f"/{destination}")
-        if session is None and not visitor.is_looking_ahead:
+        # Their own, but old: the link proves the inbox anew, which taking or erasing one's data asks for.
+        if (session is None or is_theirs) and not visitor.is_looking_ahead:
             return await _open(visitor, code or "", destination)
     # Kept for the yes, or so that a dead link's owner can be sent a new one.
     visitor.keep_enter_link(code)

@@ -11,6 +11,7 @@ from web.foundation.limits import SIGNAGE
 from web.foundation.qr import png, svg
 from web.loyalty.sign import Sign, UnknownLocation, sign_for
 from web.loyalty.touch import read_arrival
+from web.pages.sent import query
 from web.pages.visitor import AnyRequest, NoSuchProgram, Visitor
 
 PRINT_PIXELS = 1200
@@ -42,12 +43,12 @@ async def poster(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     visitor = Visitor(request, slug)
     sign = await _sign(visitor)
     address = _address(visitor, sign)
-    query = [(name, value) for name, value in request.query_params.multi_items() if name != "size"]
+    others = [(name, value) for name, value in query(request) if name != "size"]
     size = "a5" if request.query_params.get("size", "").lower() == "a5" else "a4"
     return visitor.page(
         "poster/show.html",
         size=size,
-        other_size_url=visitor.address("/poster", [*query, ("size", "a4" if size == "a5" else "a5")]),
+        other_size_url=visitor.address("/poster", [*others, ("size", "a4" if size == "a5" else "a5")]),
         sign={
             "qr_svg": svg(address.upper(), LEVEL),
             "short_url_text": address.partition("://")[2],
@@ -59,14 +60,14 @@ async def poster(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
 async def _sign(visitor: Visitor) -> Sign:
     """The sign for the shop and campaign in the address; its code is made the first time it is asked for."""
     await visitor.site.limit(SIGNAGE, visitor.program.id, visitor.network)
-    query = dict(visitor.request.query_params.multi_items())
-    campaign = read_arrival(query, None, "", "")
+    asked = dict(query(visitor.request))
+    campaign = read_arrival(asked, None, "", "")
     try:
         return await visitor.site.database.write(
             sign_for,
             visitor.program.id,
             visitor.program.slug,
-            location_slug=query.get("location", "").replace("\0", " ") or None,
+            location_slug=asked.get("location", "").replace("\0", " ") or None,
             source=campaign.source or "store",
             medium=campaign.medium or "qr",
             campaign=campaign.campaign or "",

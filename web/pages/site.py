@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -138,6 +139,7 @@ def program_face(program: Program, language: str, renderer: Renderer) -> Program
     )
 
 
+@cache
 def language_name(code: str) -> str:
     """A language's own name for itself: "Español"."""
     locale = Locale.parse(code, sep="-")

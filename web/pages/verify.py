@@ -25,7 +25,7 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     if link is None:
         return _dead(visitor)
     if not link.is_good(utc_now()):
-        return visitor.page("verify/done.html", referrer="no-referrer") if link.used_at else _dead(visitor)
+        return _done(visitor) if link.used_at else _dead(visitor)
     return visitor.page(
         "verify/show.html", referrer="no-referrer", action_url=f"/{visitor.program.slug}/verify"
     )
@@ -43,7 +43,7 @@ async def confirm(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     await visitor.site.limit(LINK_USE, visitor.program.id, visitor.network)
     confirmed = await visitor.site.database.write(_confirm, visitor.program, visitor.verify_code or "")
     visitor.site.work_to_do.set()
-    return visitor.page("verify/done.html") if confirmed else _dead(visitor)
+    return _done(visitor) if confirmed else _dead(visitor)
 
 
 @post("/{slug:str}/verify/again", name="verify_again")
@@ -60,6 +60,10 @@ async def send_again(request: AnyRequest, slug: FromPath[str]) -> Response[bytes
 def _take(visitor: Visitor, code: str | None) -> Response[bytes]:
     visitor.keep_verify_link(code)
     return visitor.redirect("/verify")
+
+
+def _done(visitor: Visitor) -> Response[bytes]:
+    return visitor.page("verify/done.html", referrer="no-referrer")
 
 
 def _dead(visitor: Visitor) -> Response[bytes]:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from litestar import Request, Response
 from litestar.datastructures import Cookie
 
-from web.foundation.compression import compress, negotiate
+from web.foundation.compression import compress_page, negotiate
 from web.foundation.database import DatabaseUnreachable
 from web.foundation.device import Device, describe, detect
 from web.foundation.languages import choose
@@ -258,9 +258,8 @@ class Visitor:
         }
 
     def _answer(self, body: bytes, status: int, frame: Frame, headers: dict[str, str]) -> Response[bytes]:
-        coding = negotiate(header(self.request, b"accept-encoding"))
-        if coding and len(body) > 600:
-            body = compress(body, coding)
+        body, coding = compress_page(body, header(self.request, b"accept-encoding"))
+        if coding:
             headers["content-encoding"] = coding
         return Response(
             body,

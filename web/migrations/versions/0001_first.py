@@ -220,6 +220,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("one_time_link", schema=None) as batch_op:
         batch_op.create_index(
+            "ix_one_time_link_address", ["program_id", "address_hash", "created_at"], unique=False
+        )
+        batch_op.create_index(
             "ix_one_time_link_customer", ["program_id", "customer_id", "purpose", "created_at"], unique=False
         )
         batch_op.create_index("ix_one_time_link_expires_at", ["expires_at"], unique=False)

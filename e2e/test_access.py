@@ -1,0 +1,114 @@
+"""Every page, for everybody: axe has nothing to say, nothing runs over the edge, everything can be tapped.
+
+On a phone of 320 pixels, in light and dark, at twice the text's size, and from right to left.
+"""
+
+from typing import Any
+
+import pytest
+
+from e2e.person import People, Person
+from e2e.scenes import SCENES, Scene
+from tests.support.serving import ROOT
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+NARROW = {"width": 320, "height": 640}
+# WCAG 2.5.8. Links within a sentence are exempt, and whatever is hidden.
+SMALLEST_TARGET = 24
+
+FIND = """rules => axe.run(document, {runOnly: rules, resultTypes: ["violations"], iframes: false})
+  .then(({violations}) => violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(" | ")}`))"""
+RUNS_OVER = """() => [...document.querySelectorAll("body *")].filter((e) => {
+    const box = e.getBoundingClientRect();
+    return box.width && (box.right > document.documentElement.clientWidth + 1 || box.left < -1) && !e.closest("svg, .vh, pre, iframe");
+  }).map((e) => e.outerHTML.slice(0, 100)).concat(document.documentElement.scrollWidth > document.documentElement.clientWidth ? ["the page"] : [])"""
+TOO_SMALL = """least => [...document.querySelectorAll("a, button, input, summary, [role=button]")].filter((e) => {
+    if (e.closest(".vh, [hidden], p, pre, .summary") || e.type === "hidden") return false;
+    // What belongs to a label is tapped by it.
+    const boxes = [e, ...(e.labels ?? [])].map((part) => part.getBoundingClientRect()).filter((box) => box.width);
+    return boxes.length && !boxes.some((box) => box.width >= least && box.height >= least);
+  }).map((e) => e.outerHTML.slice(0, 100))"""
+
+
+def findings(person: Person) -> list[str]:
+    """What axe finds on the page as it is shown now."""
+    page = person.page
+    page.wait_for_function("document.getAnimations().every((a) => a.playState === 'finished')")
+    if not page.evaluate("'axe' in window"):
+        page.add_script_tag(path=AXE)
+    found: list[str] = page.evaluate(FIND, RULES)
+    return found
+
+
+def at_text_size(person: Person, percent: int) -> None:
+    """The browser's own setting for the size of text; 16 pixels is 100 %."""
+    session = person.context.new_cdp_session(person.page)
+    sizes = {"standard": 16 * percent // 100, "fixed": 13 * percent // 100}
+    session.send("Page.setFontSizes", {"fontSizes": sizes})
+    person.page.wait_for_function(
+        "size => getComputedStyle(document.documentElement).fontSize === `${size * 1.0625}px`",
+        arg=sizes["standard"],
+    )
+
+
+def look_closely(person: Person) -> list[str]:
+    faults = []
+    for scheme in ("light", "dark"):
+        for percent in (100, 200):
+            person.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            at_text_size(person, percent)
+            seen = findings(person) + [f"runs over: {part}" for part in person.page.evaluate(RUNS_OVER)]
+            faults += [f"{scheme}, {percent} %: {fault}" for fault in seen]
+    at_text_size(person, 100)
+    return faults + [f"too small: {part}" for part in person.page.evaluate(TOO_SMALL, SMALLEST_TARGET)]
+
+
+def options_for(scene: Scene, **more: Any) -> dict[str, Any]:
+    return {"viewport": NARROW, "bypass_csp": True, "reduced_motion": "reduce", **scene.options, **more}
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_nothing_stands_in_anybodys_way(people: People, name: str) -> None:
+    scene = SCENES[name]
+    device = "iphone" if not scene.only else scene.only[0]
+    person = people(device, **options_for(scene))
+    scene.play(person)
+    assert look_closely(person) == []
+
+
+# The pages whose shape differs on a computer, in a language from right to left.
+@pytest.mark.parametrize(
+    "name", ["front_door", "contact_slip", "about_wrong", "card_full", "download", "poster_a4"]
+)
+def test_nor_from_right_to_left(people: People, name: str) -> None:
+    scene = SCENES[name]
+    person = people("iphone", **options_for(scene, locale="ar"))
+    scene.play(person)
+    assert person.page.locator("html").get_attribute("dir") == "rtl"
+    assert look_closely(person) == []
+
+
+@pytest.mark.parametrize("name", ["front_door", "card_full", "download", "mailbox_message"])
+def test_nor_on_a_computer(people: People, name: str) -> None:
+    scene = SCENES[name]
+    person = people("laptop", bypass_csp=True, reduced_motion="reduce")
+    scene.play(person)
+    assert findings(person) == []
+    assert person.page.evaluate(RUNS_OVER) == []
+
+
+def test_a_page_that_stands_in_the_way_is_noticed(people: People) -> None:
+    """The checks themselves: a page with one fault of each kind."""
+    person = people("iphone", viewport=NARROW, bypass_csp=True)
+    person.opens("/brewbar/register")
+    person.page.evaluate(
+        """() => document.querySelector("main").insertAdjacentHTML("beforeend",
+        '<div style="width:400px;color:#aaa;background:#fff">pale and wide</div>'
+        + '<img src="/favicon.ico"><input style="width:9px;height:9px"><h5>Skipped</h5>')"""
+    )
+    found = {fault.partition(":")[0] for fault in findings(person)}
+    assert {"color-contrast", "image-alt", "label", "heading-order"} <= found
+    assert any("pale and wide" in part for part in person.page.evaluate(RUNS_OVER))
+    assert any("9px" in part for part in person.page.evaluate(TOO_SMALL, SMALLEST_TARGET))
+    assert "the page" in person.page.evaluate(RUNS_OVER)
