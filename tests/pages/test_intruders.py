@@ -317,7 +317,7 @@ def test_a_forwarded_host_changes_no_link(sqlite_server: Server) -> None:
 
 
 def test_pages_with_a_token_tell_no_other_page_where_they_are(server: Server, owner: dict[str, Any]) -> None:
-    links = {kind: link_for(server, owner["id"], kind) for kind in ("download", "verify", "auth")}  # type: ignore[arg-type]
+    links = {kind: link_for(server, owner["id"], kind) for kind in ("download", "verify", "auth")}
     with server.client() as client:
         for path in (
             f"download?token={links['download'].token}",
@@ -340,7 +340,7 @@ def test_pages_with_a_token_tell_no_other_page_where_they_are(server: Server, ow
 def test_looking_ahead_or_asking_for_options_changes_nothing_at_any_door(
     server: Server, owner: dict[str, Any]
 ) -> None:
-    links = {kind: link_for(server, owner["id"], kind) for kind in ("download", "verify", "auth")}  # type: ignore[arg-type]
+    links = {kind: link_for(server, owner["id"], kind) for kind in ("download", "verify", "auth")}
     quiet(server)
     before = everything(server)
     with server.client(sec_purpose="prefetch") as client:
