@@ -195,11 +195,11 @@ async def test_what_was_not_sent_to_them_does_not_count(database: Database, prog
 
 
 async def test_messages_of_every_purpose_count_together(database: Database, program: Program) -> None:
-    customer_id = new_id()
+    address = new_id()
     for purpose in ("verify", "download", "verify"):
-        assert await database.read(may_send_link, program.id, customer_id)
-        await database.write(sent, program, SECOND, customer_id=customer_id, purpose=purpose)
-    assert not await database.read(may_send_link, program.id, customer_id)
+        assert await database.read(may_send_link, program.id, address)
+        await database.write(sent, program, SECOND, inbox_hash=inbox_hash(address), purpose=purpose)
+    assert not await database.read(may_send_link, program.id, address)
 
 
 async def test_a_link_that_ended_a_month_ago_is_deleted_and_no_sooner(
