@@ -49,6 +49,13 @@ class Crowd:
         for thread in self._threads:
             thread.start()
 
+    def wait_for(self, number: int) -> None:
+        """Wait until so many hold a card."""
+        ends = time.monotonic() + 40
+        while len(self.holding_a_card) < number:
+            assert time.monotonic() < ends, "nobody gets through"
+            time.sleep(0.02)
+
     def leave(self) -> None:
         self._gone.set()
         for thread in self._threads:
@@ -58,12 +65,15 @@ class Crowd:
         while not self._gone.is_set():
             address = new_address()
             try:
-                with httpx.Client(base_url=self._url, headers=self._headers(), timeout=5) as client:
+                # Reading the machine's certificates for each person would cost more than the server has to do.
+                with httpx.Client(
+                    base_url=self._url, headers=self._headers(), timeout=5, verify=False
+                ) as client:
                     client.post("/brewbar/register", data={"contact": address})
                     answer = step_two(client)
             except httpx.TransportError:
                 self.cut_off += 1
-                time.sleep(0.05)
+                time.sleep(0.2)
                 continue
             if answer.status_code == 303 and answer.headers["location"] == CARD:
                 self.holding_a_card.append(address)
@@ -84,24 +94,25 @@ def test_whoever_was_told_that_they_hold_a_card_holds_it_however_often_the_serve
     url, port = fresh_database(engine), free_port()
     crowd = Crowd(port, 4)
     try:
-        for _ in range(3):
+        for kills in range(1, 4):
             with serving(url, data_dir, port=port) as server:
-                time.sleep(random.uniform(0.3, 1.2))
+                crowd.wait_for(8 * kills)
+                time.sleep(random.uniform(0, 0.5))
                 server.kill()
     finally:
         crowd.leave()
     in_database(url, start_leases_again)
     told = set(crowd.holding_a_card)
-    assert len(told) > 20
     assert crowd.cut_off > 0
     with serving(url, data_dir, port=port):
         wait_until_all_is_delivered(url)
     customers = {row["email_key"]: row["id"] for row in rows_of(url, "customer", origin="web")}
     assert told <= customers.keys()
-    each = set(customers.values())
-    assert Counter(row["customer_id"] for row in rows_of(url, "consent_event")) == dict.fromkeys(each, 2)
-    assert Counter(row["customer_id"] for row in rows_of(url, "wallet_pass")) == dict.fromkeys(each, 1)
-    assert Counter(row["customer_id"] for row in rows_of(url, "event")) == dict.fromkeys(each, 1)
+    for table, times in (("consent_event", 2), ("wallet_pass", 1), ("event", 1)):
+        rows = Counter(row["customer_id"] for row in rows_of(url, table))
+        assert {each: rows[each] for each in customers.values()} == dict.fromkeys(
+            customers.values(), times
+        ), table
     mails = Counter(row["message"]["to"] for row in rows_of(url, "mailbox_message"))
     assert mails == dict.fromkeys(customers, 1), "one confirmation for each, told or cut off"
 
