@@ -13,7 +13,7 @@ from web.foundation.address import Email, Phone
 from web.foundation.delivery import enqueue
 from web.foundation.sealing import digest, random_code
 from web.foundation.tokens import for_url
-from web.loyalty.customer import find_by_address
+from web.loyalty.customer import find_by_address, find_contact
 from web.loyalty.event import WALLET_PASS_REQUESTED, record
 from web.loyalty.link import LIFETIMES, make_link, may_send_link
 from web.loyalty.program import Program
@@ -64,8 +64,16 @@ def request_pass(
     properties: dict[str, Any] = {"cause": cause, "asked": msgspec.to_builtins(asked)}
     if program.settings.flows.download_message:
         properties["delivery"] = "message"
-    elif may_send_link(conn, program.id, customer_id):
-        token = make_link(conn, program, customer_id, "download", jti=random_code(), created_by="message")
+    elif (address := _address_of(conn, program, customer_id)) and may_send_link(conn, program.id, address):
+        token = make_link(
+            conn,
+            program,
+            customer_id,
+            "download",
+            jti=random_code(),
+            created_by="message",
+            sent_to=address,
+        )
         properties |= {
             "delivery": "merchant",
             "downloadUrl": f"{base_url}/{program.slug}/download?token={for_url(token)}",
@@ -74,3 +82,8 @@ def request_pass(
     else:
         return
     record(conn, program.id, WALLET_PASS_REQUESTED, customer_id, properties)
+
+
+def _address_of(conn: Connection, program: Program, customer_id: str) -> str | None:
+    contact = find_contact(conn, program.id, customer_id)
+    return contact.email or contact.phone if contact else None

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 
 from web.foundation import tokens
+from web.foundation.address import address_hash, inbox_hash
 from web.foundation.schema import Id, Json, Moment, insert_or_skip, metadata, utc_now
 from web.foundation.sealing import digest
 from web.loyalty.program import Program
@@ -48,8 +49,9 @@ one_time_link = Table(
     Column("jti_hash", String(64), primary_key=True),
     Column("customer_id", Id, nullable=False),
     Column("purpose", String(8), nullable=False),
-    # The address that a verify link proves, as a keyed-free hash: a changed address is not confirmed by an old link.
+    # Where it was sent, hashed: the address, which a verify link proves and no other, and the inbox, for counting.
     Column("address_hash", String(64)),
+    Column("inbox_hash", String(64)),
     Column("uses", Integer, nullable=False),
     Column("most_uses", Integer),
     Column("utm", Json, nullable=False),
@@ -68,6 +70,12 @@ Index(
     one_time_link.c.program_id,
     one_time_link.c.customer_id,
     one_time_link.c.purpose,
+    one_time_link.c.created_at,
+)
+Index(
+    "ix_one_time_link_inbox",
+    one_time_link.c.program_id,
+    one_time_link.c.inbox_hash,
     one_time_link.c.created_at,
 )
 Index("ix_one_time_link_expires_at", one_time_link.c.expires_at)
@@ -106,7 +114,7 @@ def make_link(
     *,
     jti: str,
     created_by: str,
-    address_hash: str | None = None,
+    sent_to: str | None = None,
     lifetime: timedelta | None = None,
     most_uses: int | None = 1,
     utm: dict[str, Any] | None = None,
@@ -121,7 +129,8 @@ def make_link(
             "jti_hash": digest(jti),
             "customer_id": customer_id,
             "purpose": purpose,
-            "address_hash": address_hash,
+            "address_hash": address_hash(sent_to) if sent_to else None,
+            "inbox_hash": inbox_hash(sent_to) if sent_to else None,
             "uses": 0,
             "most_uses": most_uses,
             "utm": utm or {},
@@ -163,7 +172,7 @@ _SENT = select(
     func.count().filter(one_time_link.c.created_at > bindparam("an_hour_ago")), func.count()
 ).where(
     one_time_link.c.program_id == bindparam("program"),
-    one_time_link.c.customer_id == bindparam("customer"),
+    one_time_link.c.inbox_hash == bindparam("inbox"),
     one_time_link.c.created_by == "message",
     one_time_link.c.purpose != "auth",
     one_time_link.c.created_at > bindparam("a_day_ago"),
@@ -186,8 +195,8 @@ def _named(program_id: str, jti: str, purpose: Purpose) -> dict[str, Any]:
     return {"its_program": program_id, "its_jti": digest(jti), "its_purpose": purpose}
 
 
-def may_send_link(conn: Connection, program_id: str, customer_id: str) -> bool:
-    """Whether one more link may go to this customer now: three an hour, ten a day, of whatever purpose and cause.
+def may_send_link(conn: Connection, program_id: str, address: str) -> bool:
+    """Whether one more link may go to an address now: three an hour and ten a day for its inbox, whatever for.
 
     A session link is never sent alone: it stands beside the card's in one message, which counts once.
     """
@@ -196,7 +205,7 @@ def may_send_link(conn: Connection, program_id: str, customer_id: str) -> bool:
         _SENT,
         {
             "program": program_id,
-            "customer": customer_id,
+            "inbox": inbox_hash(address),
             "an_hour_ago": now - timedelta(hours=1),
             "a_day_ago": now - timedelta(days=1),
         },

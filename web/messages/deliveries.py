@@ -19,7 +19,7 @@ from web.foundation.theme import on_brand
 from web.foundation.tokens import for_url
 from web.loyalty import card_request
 from web.loyalty.address_change import pending_change
-from web.loyalty.customer import Contact, address_hash, find_contact
+from web.loyalty.customer import Contact, find_contact
 from web.loyalty.customer_link import NoPass, make_session_link
 from web.loyalty.event import (
     ADDRESS_CHANGE_REQUESTED,
@@ -91,7 +91,7 @@ class Messenger:
         if (contact.email_verified_at if contact.email else contact.phone_verified_at) is not None:
             raise Drop("the address is confirmed already")
         address = contact.email or contact.phone or ""
-        code, token = await self._link(delivery, program, contact, "verify", address_hash(address))
+        code, token = await self._link(delivery, program, contact, "verify", address)
         envelope, brand = self._envelope(delivery, program, contact), self._brand(program, contact)
         if contact.email:
             message = texts.confirmation(
@@ -110,7 +110,9 @@ class Messenger:
 
     async def send_card_link(self, delivery: Delivery) -> None:
         program, contact = await self._addressee(delivery)
-        code, token = await self._link(delivery, program, contact, "download")
+        code, token = await self._link(
+            delivery, program, contact, "download", contact.email or contact.phone or ""
+        )
         envelope, brand = self._envelope(delivery, program, contact), self._brand(program, contact)
         again = delivery.payload["cause"] == "registered_again"
         download = f"{self._base(program)}/download?token={for_url(token)}&{UTM}"
@@ -145,7 +147,7 @@ class Messenger:
         side = delivery.payload["side"]
         to = change.value if side == "new" else contact.email or contact.phone or ""
         code, token = await self._link(
-            delivery, program, contact, "change", extra={"side": side, "change": change.id}
+            delivery, program, contact, "change", to, extra={"side": side, "change": change.id}
         )
         envelope = msgspec.structs.replace(self._envelope(delivery, program, contact), to=to)
         brand = self._brand(program, contact)
@@ -185,12 +187,12 @@ class Messenger:
         program: Program,
         contact: Contact,
         purpose: Purpose,
-        hashed: str | None = None,
+        to: str,
         extra: dict[str, Any] | None = None,
     ) -> tuple[str, str]:
         """The code and the token of the link that this delivery sends: the same at each of its tries."""
         code = self.sealer.code(delivery.id, "link")
-        token = await self.database.write(_make_link, program, contact.id, purpose, code, hashed, extra)
+        token = await self.database.write(_make_link, program, contact.id, purpose, code, to, extra)
         return code, token
 
     def _program(self, delivery: Delivery) -> Program:
@@ -254,17 +256,17 @@ def _make_link(
     customer_id: str,
     purpose: Purpose,
     code: str,
-    hashed: str | None,
+    address: str,
     extra: dict[str, Any] | None,
 ) -> str:
-    """Make the link unless its owner was sent enough of them lately (security.md 14).
+    """Make the link unless its address was sent enough of them lately (security.md 14).
 
     One that is there already is this delivery's own, from an earlier try, and was counted then.
 
     Raises: Drop.
     """
     is_new = find_link(conn, program.id, code, purpose) is None
-    if is_new and not may_send_link(conn, program.id, customer_id):
+    if is_new and not may_send_link(conn, program.id, address):
         raise Drop("this address was sent enough links for now")
     return make_link(
         conn,
@@ -273,7 +275,7 @@ def _make_link(
         purpose,
         jti=code,
         created_by="message",
-        address_hash=hashed,
+        sent_to=address,
         utm=extra,
     )
 

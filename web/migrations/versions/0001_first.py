@@ -201,6 +201,7 @@ def upgrade() -> None:
         sa.Column("customer_id", Id(), nullable=False),
         sa.Column("purpose", sa.String(length=8), nullable=False),
         sa.Column("address_hash", sa.String(length=64), nullable=True),
+        sa.Column("inbox_hash", sa.String(length=64), nullable=True),
         sa.Column("uses", sa.Integer(), nullable=False),
         sa.Column("most_uses", sa.Integer(), nullable=True),
         sa.Column("utm", Json(), nullable=False),
@@ -223,6 +224,9 @@ def upgrade() -> None:
             "ix_one_time_link_customer", ["program_id", "customer_id", "purpose", "created_at"], unique=False
         )
         batch_op.create_index("ix_one_time_link_expires_at", ["expires_at"], unique=False)
+        batch_op.create_index(
+            "ix_one_time_link_inbox", ["program_id", "inbox_hash", "created_at"], unique=False
+        )
 
     op.create_table(
         "program",
