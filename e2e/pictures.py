@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from e2e.person import Device, People
 from e2e.scenes import SCENES, Scene
@@ -15,6 +16,7 @@ from tests.support.browser import chromium
 from tests.support.serving import ROOT, serving
 
 INTO = ROOT / "pictures"
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 DEVICES: tuple[Device, ...] = ("iphone", "pixel", "laptop")
 # English on every device; the others on the main pages, where a line breaks first.
 LANGUAGES: dict[str, tuple[Device, ...]] = {"en": DEVICES, "es": ("iphone",), "ar": ("iphone", "laptop")}
@@ -27,11 +29,11 @@ def take(people: People, scene: Scene, device: Device, language: str) -> list[Pa
     options = {"locale": language, "reduced_motion": "reduce", **scene.options}
     with people.one(device, **options) as person:
         scene.play(person)
-        for scheme in ("light", "dark"):
-            person.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        for scheme in SCHEMES:
+            person.page.emulate_media(color_scheme=scheme)
             # Colours change over some frames, and a picture in between shows neither scheme.
             person.page.wait_for_timeout(150)
-            person.page.wait_for_function("document.getAnimations().every((a) => a.playState === 'finished')")
+            person.page.evaluate("Promise.all(document.getAnimations().map((a) => a.finished))")
             file = INTO / device / f"{scene.name}-{language}-{scheme}.png"
             person.page.screenshot(path=file, full_page=True, scale="css" if device == "laptop" else "device")
             files.append(file)

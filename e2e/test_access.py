@@ -62,7 +62,7 @@ def look_closely(person: Person) -> list[str]:
     faults = []
     for scheme in ("light", "dark"):
         for percent in (100, 200):
-            person.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            person.page.emulate_media(color_scheme=scheme)
             at_text_size(person, percent)
             seen = findings(person) + [f"runs over: {part}" for part in person.page.evaluate(RUNS_OVER)]
             faults += [f"{scheme}, {percent} %: {fault}" for fault in seen]

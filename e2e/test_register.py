@@ -9,10 +9,12 @@ import httpx
 import jwt
 import pytest
 import zxingcpp
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from PIL import Image
 
 from e2e.person import Device, People, Person, new_address
+from e2e.scenes import INSTAGRAM
 from tests.support.rows import rows_of
 from tests.support.serving import Server
 from tests.wallet.apple.verifier import Verified, verify
@@ -180,6 +182,7 @@ def _verified(package: bytes, data_dir: Path) -> Verified:
 def _signed_by_us(token: str, data_dir: Path) -> dict[str, Any]:
     account = json.loads((data_dir / "signing" / "google-service-account.json").read_text())
     key = load_pem_private_key(account["private_key"].encode(), None).public_key()
+    assert isinstance(key, RSAPublicKey)
     claims: dict[str, Any] = jwt.decode(
         token, key, ["RS256"], audience="google", issuer=account["client_email"]
     )
@@ -200,9 +203,3 @@ def _decoded(picture: bytes) -> str:
 
 def _database(server: Server) -> str:
     return server.environment["DATABASE_URL"]
-
-
-INSTAGRAM = (
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
-    "Mobile/15E148 Instagram 400.0.0.20.70 (iPhone16,1; iOS 18_6; en_GB; en; scale=3.00; 1179x2556; 0)"
-)
