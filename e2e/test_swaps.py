@@ -34,6 +34,25 @@ def test_the_steps_come_without_loading_the_page_anew(people: People) -> None:
     assert ana.page.title() == "Your card – Brew Bar"
 
 
+def test_no_step_shows_itself_in_the_shape_of_the_one_before(people: People) -> None:
+    """htmx would give a new element the old one's class for a moment, where both have the same id."""
+    ana = people("pixel")
+    ana.opens("/brewbar")
+    old_shape = ana.page.locator("main").get_attribute("class")
+    ana.page.evaluate(
+        """() => { window.__seen = []; new MutationObserver(() => {
+          const main = document.querySelector("main");
+          if (document.querySelector("#contact")) window.__seen.push(main.className);
+        }).observe(document.body, {childList: true, subtree: true, attributes: true}); }"""
+    )
+    ana.taps("Get my card")
+    ana.sees("Your card begins here")
+    seen = ana.page.evaluate("window.__seen")
+    assert seen
+    assert old_shape not in seen
+    assert {shape.strip() for shape in seen} == {"page"}
+
+
 def test_back_and_forward_show_the_steps_again(people: People) -> None:
     ana = people("pixel")
     ana.opens("/brewbar")

@@ -4,7 +4,6 @@ Bytes and counts are the same on every machine, so these fail exactly; times wou
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,11 +56,11 @@ class Wire:
 
 
 @pytest.fixture
-def newcomer(people: People) -> Iterator[Person]:
+def newcomer(people: People) -> Person:
     """Somebody who was never here: nothing is in their cache."""
     person = people("pixel")
     person.context.add_init_script(SHIFTS)
-    yield person
+    return person
 
 
 def within(name: str, value: float) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from tests.loyalty.people import a_phone, a_registration, new_customer, new_email, register_in_new_visit
 from tests.support.plans import gather_statistics, plan_of, reads_a_whole_table
+from web.foundation.address import address_hash
 from web.foundation.database import Database
 from web.foundation.schema import new_id, utc_now
 from web.loyalty import customer as customers
@@ -17,7 +18,6 @@ from web.loyalty.consent import consent_event
 from web.loyalty.customer import (
     AlreadyKnown,
     Registered,
-    address_hash,
     confirm_address,
     customer,
     find_by_address,

@@ -11,6 +11,7 @@ from tests.loyalty.people import new_customer
 from tests.support.plans import gather_statistics, plan_of, reads_a_whole_table
 from web.foundation import tokens
 from web.foundation.database import Database
+from web.foundation.address import inbox_hash
 from web.foundation.schema import new_id, utc_now
 from web.foundation.sealing import digest, random_code
 from web.loyalty.link import (
@@ -175,7 +176,7 @@ async def test_nobody_is_sent_more_than_three_an_hour_and_ten_a_day(
     for ago, allowed in SENDING:
         address = new_id()
         for each in ago:
-            await database.write(sent, program, each, address_hash=address)
+            await database.write(sent, program, each, inbox_hash=inbox_hash(address))
         assert await database.read(may_send_link, program.id, address) is allowed, ago
 
 
@@ -185,12 +186,20 @@ async def test_what_was_not_sent_to_them_does_not_count(database: Database, prog
         {"created_by": "support"},
         # A session link stands beside the card's in one message, which counts once.
         {"purpose": "auth"},
-        {"address_hash": new_id()},
+        {"inbox_hash": new_id()},
         {"program_id": new_id()},
     ):
         for _ in range(5):
-            await database.write(sent, program, SECOND, **{"address_hash": address, **more})
+            await database.write(sent, program, SECOND, **{"inbox_hash": inbox_hash(address), **more})
     assert await database.read(may_send_link, program.id, address)
+
+
+async def test_messages_of_every_purpose_count_together(database: Database, program: Program) -> None:
+    customer_id = new_id()
+    for purpose in ("verify", "download", "verify"):
+        assert await database.read(may_send_link, program.id, customer_id)
+        await database.write(sent, program, SECOND, customer_id=customer_id, purpose=purpose)
+    assert not await database.read(may_send_link, program.id, customer_id)
 
 
 async def test_a_link_that_ended_a_month_ago_is_deleted_and_no_sooner(
@@ -207,6 +216,8 @@ async def test_a_link_that_ended_a_month_ago_is_deleted_and_no_sooner(
 
 
 async def test_links_are_found_by_index(database: Database, program: Program) -> None:
+    for _ in range(300):
+        await database.write(sent, program, SECOND, inbox_hash=new_id())
     await database.write(gather_statistics)
     queries: list[Callable[[Connection], Any]] = [
         lambda conn: find_link(conn, program.id, "x", "download"),
@@ -216,7 +227,7 @@ async def test_links_are_found_by_index(database: Database, program: Program) ->
     ]
     for query in queries:
         assert not reads_a_whole_table(await database.write(plan_of, query))
-    assert "ix_one_time_link_address" in await database.write(plan_of, queries[2])
+    assert "ix_one_time_link_inbox" in await database.write(plan_of, queries[2])
 
 
 def test_a_link_without_a_number_of_uses_is_good_until_it_ends() -> None:

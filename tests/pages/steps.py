@@ -14,7 +14,6 @@ from tests.support.rows import in_database, rows_of
 from tests.support.serving import Server
 from web.foundation.sealing import Sealer, random_code
 from web.foundation.tokens import for_url
-from web.loyalty.customer import address_hash
 from web.loyalty.link import Purpose, make_link
 from web.loyalty.program import load_program
 from web.tables import metadata
@@ -65,7 +64,7 @@ def link_for(
         if purpose == "verify":
             customer = metadata.tables["customer"]
             email = conn.scalar(select(customer.c.email).where(customer.c.id == customer_id))
-            options["address_hash"] = address_hash(str(email))
+            options["sent_to"] = str(email)
         return make_link(conn, program, customer_id, purpose, jti=code, created_by="test", **options)
 
     return Made(for_url(in_database(server.environment["DATABASE_URL"], work)), code)

@@ -70,7 +70,10 @@ def _add_history(
 ) -> None:
     points, days = 0, sorted(chance.sample(range(1, 360), visits), reverse=True)
     for number, day in enumerate(days):
-        at = utc_now() - timedelta(days=day, minutes=chance.randrange(600))
+        # Coffee is drunk by day: between eight in the morning and seven in the evening.
+        at = (utc_now() - timedelta(days=day)).replace(hour=7, minute=0) + timedelta(
+            minutes=chance.randrange(660)
+        )
         coffees = chance.choice((1, 1, 1, 2))
         points = book(
             conn,

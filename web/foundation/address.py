@@ -8,6 +8,8 @@ from email_validator import EmailNotValidError, validate_email
 from msgspec import Struct
 from phonenumbers import NumberParseException, PhoneNumberType
 
+from web.foundation.sealing import digest
+
 EmailFault = Literal[
     "empty", "too_long", "bad_character", "no_at", "bad_local", "accented_local", "bad_domain"
 ]
@@ -107,6 +109,16 @@ def inbox_key(email: str) -> str:
     domain = "gmail.com" if domain == "googlemail.com" else domain
     folded = local.partition("+")[0].replace(".", "")
     return f"{folded or local}@{domain}"
+
+
+def address_hash(address: str) -> str:
+    """What a link remembers of the address it was sent to."""
+    return digest(address.lower())
+
+
+def inbox_hash(address: str) -> str:
+    """The same for the inbox behind it: however many spellings somebody asks with, one inbox is counted."""
+    return digest(inbox_key(address.lower()) if "@" in address else address)
 
 
 def mask_email(email: str) -> str:

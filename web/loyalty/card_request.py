@@ -13,7 +13,7 @@ from web.foundation.address import Email, Phone
 from web.foundation.delivery import enqueue
 from web.foundation.sealing import digest, random_code
 from web.foundation.tokens import for_url
-from web.loyalty.customer import address_hash, find_by_address, find_contact
+from web.loyalty.customer import find_by_address, find_contact
 from web.loyalty.event import WALLET_PASS_REQUESTED, record
 from web.loyalty.link import LIFETIMES, make_link, may_send_link
 from web.loyalty.program import Program
@@ -72,7 +72,7 @@ def request_pass(
             "download",
             jti=random_code(),
             created_by="message",
-            address_hash=address,
+            sent_to=address,
         )
         properties |= {
             "delivery": "merchant",
@@ -86,4 +86,4 @@ def request_pass(
 
 def _address_of(conn: Connection, program: Program, customer_id: str) -> str | None:
     contact = find_contact(conn, program.id, customer_id)
-    return address_hash(contact.email or contact.phone or "") if contact else None
+    return contact.email or contact.phone if contact else None

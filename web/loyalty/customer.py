@@ -9,7 +9,6 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.address import Email, Phone
 from web.foundation.schema import Id, Json, Moment, insert_or_skip, metadata, new_id, utc_now
-from web.foundation.sealing import digest
 from web.foundation.short_code import new_code
 from web.loyalty import consent, event
 from web.loyalty.consent import Decision, decision_rows
@@ -229,11 +228,6 @@ def change_details(conn: Connection, program_id: str, customer_id: str, details:
         .where(customer.c.program_id == program_id, customer.c.id == customer_id)
         .values(**msgspec.structs.asdict(details), updated_at=utc_now())
     )
-
-
-def address_hash(address: str) -> str:
-    """What a verify link remembers of the address it was sent to."""
-    return digest(address.lower())
 
 
 def confirm_address(conn: Connection, program_id: str, customer_id: str, channel: str) -> bool:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 
 from web.foundation import tokens
+from web.foundation.address import address_hash, inbox_hash
 from web.foundation.schema import Id, Json, Moment, insert_or_skip, metadata, utc_now
 from web.foundation.sealing import digest
 from web.loyalty.program import Program
@@ -48,8 +49,9 @@ one_time_link = Table(
     Column("jti_hash", String(64), primary_key=True),
     Column("customer_id", Id, nullable=False),
     Column("purpose", String(8), nullable=False),
-    # The address it was sent to, hashed: what is counted, and what a verify link proves and no other.
+    # Where it was sent, hashed: the address, which a verify link proves and no other, and the inbox, for counting.
     Column("address_hash", String(64)),
+    Column("inbox_hash", String(64)),
     Column("uses", Integer, nullable=False),
     Column("most_uses", Integer),
     Column("utm", Json, nullable=False),
@@ -71,9 +73,9 @@ Index(
     one_time_link.c.created_at,
 )
 Index(
-    "ix_one_time_link_address",
+    "ix_one_time_link_inbox",
     one_time_link.c.program_id,
-    one_time_link.c.address_hash,
+    one_time_link.c.inbox_hash,
     one_time_link.c.created_at,
 )
 Index("ix_one_time_link_expires_at", one_time_link.c.expires_at)
@@ -112,7 +114,7 @@ def make_link(
     *,
     jti: str,
     created_by: str,
-    address_hash: str | None = None,
+    sent_to: str | None = None,
     lifetime: timedelta | None = None,
     most_uses: int | None = 1,
     utm: dict[str, Any] | None = None,
@@ -127,7 +129,8 @@ def make_link(
             "jti_hash": digest(jti),
             "customer_id": customer_id,
             "purpose": purpose,
-            "address_hash": address_hash,
+            "address_hash": address_hash(sent_to) if sent_to else None,
+            "inbox_hash": inbox_hash(sent_to) if sent_to else None,
             "uses": 0,
             "most_uses": most_uses,
             "utm": utm or {},
@@ -169,7 +172,7 @@ _SENT = select(
     func.count().filter(one_time_link.c.created_at > bindparam("an_hour_ago")), func.count()
 ).where(
     one_time_link.c.program_id == bindparam("program"),
-    one_time_link.c.address_hash == bindparam("address"),
+    one_time_link.c.inbox_hash == bindparam("inbox"),
     one_time_link.c.created_by == "message",
     one_time_link.c.purpose != "auth",
     one_time_link.c.created_at > bindparam("a_day_ago"),
@@ -193,7 +196,7 @@ def _named(program_id: str, jti: str, purpose: Purpose) -> dict[str, Any]:
 
 
 def may_send_link(conn: Connection, program_id: str, address: str) -> bool:
-    """Whether one more link may go to an address, given as its hash: three an hour, ten a day, whatever for.
+    """Whether one more link may go to an address now: three an hour and ten a day for its inbox, whatever for.
 
     A session link is never sent alone: it stands beside the card's in one message, which counts once.
     """
@@ -202,7 +205,7 @@ def may_send_link(conn: Connection, program_id: str, address: str) -> bool:
         _SENT,
         {
             "program": program_id,
-            "address": address,
+            "inbox": inbox_hash(address),
             "an_hour_ago": now - timedelta(hours=1),
             "a_day_ago": now - timedelta(days=1),
         },

@@ -17,7 +17,7 @@ from web.loyalty.event import CUSTOMER_ERASED, event, record
 from web.loyalty.wallet_pass import wallet_pass
 
 # Secrets and hashes of secrets are nobody's data, and would let a stolen export open doors.
-HIDDEN = frozenset(("token", "token_hash", "jti_hash", "address_hash"))
+HIDDEN = frozenset(("token", "token_hash", "jti_hash", "address_hash", "inbox_hash"))
 # What the merchant's books need stays, without a name: it is tied to an id that leads nowhere any more.
 KEPT_WITHOUT_NAME = frozenset(("ledger_entry", "balance", "consent_event"))
 

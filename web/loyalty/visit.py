@@ -76,6 +76,7 @@ _COLUMNS = (
 
 
 # Made once: SQLAlchemy remembers with a statement how it is compiled.
+_INSERT = insert(visit)
 _FIND = select(*_COLUMNS).where(
     visit.c.program_id == bindparam("program"),
     visit.c.token_hash == bindparam("hash"),
@@ -118,14 +119,15 @@ def begin_visit(conn: Connection, program_id: str, draft: dict[str, Any] | None 
     """A new visit; returns its id and the token for the cookie."""
     visit_id, token, now = new_id(), random_token(), utc_now()
     conn.execute(
-        insert(visit).values(
-            program_id=program_id,
-            id=visit_id,
-            token_hash=digest(token),
-            draft=draft or {},
-            created_at=now,
-            expires_at=now + LIFETIME,
-        )
+        _INSERT,
+        {
+            "program_id": program_id,
+            "id": visit_id,
+            "token_hash": digest(token),
+            "draft": draft or {},
+            "created_at": now,
+            "expires_at": now + LIFETIME,
+        },
     )
     return visit_id, token
 

@@ -19,7 +19,7 @@ from web.foundation.theme import on_brand
 from web.foundation.tokens import for_url
 from web.loyalty import card_request
 from web.loyalty.address_change import pending_change
-from web.loyalty.customer import Contact, address_hash, find_contact
+from web.loyalty.customer import Contact, find_contact
 from web.loyalty.customer_link import NoPass, make_session_link
 from web.loyalty.event import (
     ADDRESS_CHANGE_REQUESTED,
@@ -192,9 +192,7 @@ class Messenger:
     ) -> tuple[str, str]:
         """The code and the token of the link that this delivery sends: the same at each of its tries."""
         code = self.sealer.code(delivery.id, "link")
-        token = await self.database.write(
-            _make_link, program, contact.id, purpose, code, address_hash(to), extra
-        )
+        token = await self.database.write(_make_link, program, contact.id, purpose, code, to, extra)
         return code, token
 
     def _program(self, delivery: Delivery) -> Program:
@@ -277,7 +275,7 @@ def _make_link(
         purpose,
         jti=code,
         created_by="message",
-        address_hash=address,
+        sent_to=address,
         utm=extra,
     )
 

@@ -4,10 +4,11 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 from sqlalchemy.engine import Connection
 
+from web.foundation.address import address_hash
 from web.foundation.limits import LINK_USE
 from web.foundation.schema import utc_now
 from web.foundation.tokens import BadToken, from_url, read
-from web.loyalty.customer import address_hash, confirm_address, find_contact
+from web.loyalty.customer import confirm_address, find_contact
 from web.loyalty.event import VERIFICATION_REQUESTED, record
 from web.loyalty.link import Link, find_link, use_link
 from web.loyalty.program import Program

@@ -201,6 +201,7 @@ def upgrade() -> None:
         sa.Column("customer_id", Id(), nullable=False),
         sa.Column("purpose", sa.String(length=8), nullable=False),
         sa.Column("address_hash", sa.String(length=64), nullable=True),
+        sa.Column("inbox_hash", sa.String(length=64), nullable=True),
         sa.Column("uses", sa.Integer(), nullable=False),
         sa.Column("most_uses", sa.Integer(), nullable=True),
         sa.Column("utm", Json(), nullable=False),
@@ -220,12 +221,12 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("one_time_link", schema=None) as batch_op:
         batch_op.create_index(
-            "ix_one_time_link_address", ["program_id", "address_hash", "created_at"], unique=False
-        )
-        batch_op.create_index(
             "ix_one_time_link_customer", ["program_id", "customer_id", "purpose", "created_at"], unique=False
         )
         batch_op.create_index("ix_one_time_link_expires_at", ["expires_at"], unique=False)
+        batch_op.create_index(
+            "ix_one_time_link_inbox", ["program_id", "inbox_hash", "created_at"], unique=False
+        )
 
     op.create_table(
         "program",
