@@ -72,6 +72,7 @@ def test_a_lost_phone_a_mail_in_an_app_and_the_card_on_the_new_one(
     inside.opens(link)
     assert inside.page.get_by_role("heading", name="You are inside Instagram").is_visible()
     assert "Ana" not in inside.page.content()
+    assert not inside.button("Add to Apple Wallet").is_visible(), "a tap would use the link up for nothing"
     out = inside.page.get_by_label("Or take the link with you").input_value()
     assert uses(people.server, address) == 0
 
