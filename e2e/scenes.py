@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from e2e.person import Device, Person, new_address
+from tests.support.links import session_path
 from tests.support.rows import in_database, rows_of
 from web.foundation.sealing import Sealer, random_code
 from web.loyalty.link import make_link
@@ -238,6 +239,93 @@ def mailbox_message(person: Person) -> None:
     person.page.wait_for_selector("pre")
 
 
+@scene()
+def profile(person: Person) -> None:
+    _member(person, "ana@example.com", "profile")
+
+
+@scene()
+def profile_empty(person: Person) -> None:
+    _member(person, "fay@example.com", "profile")
+
+
+@scene()
+def profile_long_name(person: Person) -> None:
+    _member(person, "daniel@example.com", "profile")
+
+
+@scene()
+def profile_details(person: Person) -> None:
+    _member(person, "ana@example.com", "profile/details")
+
+
+@scene()
+def profile_messages(person: Person) -> None:
+    _member(person, "ana@example.com", "profile/messages")
+
+
+@scene()
+def profile_address(person: Person) -> None:
+    _member(person, "ana@example.com", "profile/address")
+
+
+@scene()
+def profile_devices(person: Person) -> None:
+    _member(person, "ana@example.com", "profile/devices")
+
+
+@scene()
+def profile_data(person: Person) -> None:
+    _member(person, "ana@example.com", "profile/data")
+
+
+@scene()
+def rewards(person: Person) -> None:
+    _member(person, "ana@example.com", "loyalty/rewards")
+
+
+@scene()
+def earning(person: Person) -> None:
+    _member(person, "ana@example.com", "loyalty/earning-flows")
+
+
+@scene()
+def referrals(person: Person) -> None:
+    _member(person, "ana@example.com", "referrals")
+
+
+@scene()
+def coupons(person: Person) -> None:
+    _member(person, "ana@example.com", "coupons")
+
+
+@scene()
+def transactions(person: Person) -> None:
+    _member(person, "daniel@example.com", "transactions")
+
+
+@scene()
+def transactions_empty(person: Person) -> None:
+    _member(person, "fay@example.com", "transactions")
+
+
+@scene()
+def session_switch(person: Person) -> None:
+    _member(person, "ana@example.com", "profile")
+    person.opens(session_path(person.server, _sealer(person), "ben@example.com"))
+
+
+@scene()
+def session_dead(person: Person) -> None:
+    person.opens("/brewbar/session")
+
+
+def _member(person: Person, email: str, path: str) -> None:
+    """A customer of the demo on one of their own pages."""
+    person.opens(session_path(person.server, _sealer(person), email))
+    person.opens(f"/brewbar/{path}")
+
+
 def _fill_and_send(person: Person, field_: str, value: str) -> None:
     person.page.fill(field_, value)
     _send(person)
@@ -268,8 +356,7 @@ def _uses(person: Person, link: str) -> None:
 
 
 def _link(person: Person, email: str) -> str:
-    environment = person.server.environment
-    sealer = Sealer((_secret(environment["PASITO_DATA_DIR"]),))
+    environment, sealer = person.server.environment, _sealer(person)
     [customer] = rows_of(environment["DATABASE_URL"], "customer", email_key=email)
     code = random_code()
 
@@ -282,5 +369,5 @@ def _link(person: Person, email: str) -> str:
     return f"/brewbar/l/{code}"
 
 
-def _secret(data_dir: str) -> str:
-    return (Path(data_dir) / "secret.key").read_text()
+def _sealer(person: Person) -> Sealer:
+    return Sealer(((Path(person.server.environment["PASITO_DATA_DIR"]) / "secret.key").read_text(),))

@@ -85,7 +85,17 @@ def test_nothing_stands_in_anybodys_way(people: People, name: str) -> None:
 
 # The pages whose shape differs on a computer, in a language from right to left.
 @pytest.mark.parametrize(
-    "name", ["front_door", "contact_slip", "about_wrong", "card_full", "download", "poster_a4"]
+    "name",
+    [
+        "front_door",
+        "contact_slip",
+        "about_wrong",
+        "card_full",
+        "download",
+        "poster_a4",
+        "profile",
+        "transactions",
+    ],
 )
 def test_nor_from_right_to_left(people: People, name: str) -> None:
     scene = SCENES[name]
@@ -95,7 +105,9 @@ def test_nor_from_right_to_left(people: People, name: str) -> None:
     assert look_closely(person) == []
 
 
-@pytest.mark.parametrize("name", ["front_door", "card_full", "download", "mailbox_message"])
+@pytest.mark.parametrize(
+    "name", ["front_door", "card_full", "download", "mailbox_message", "profile", "rewards"]
+)
 def test_nor_on_a_computer(people: People, name: str) -> None:
     scene = SCENES[name]
     person = people("laptop", bypass_csp=True, reduced_motion="reduce")

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, func, insert, select, update
 from tests.loyalty.people import new_customer
 from tests.support.plans import gather_statistics, plan_of, reads_a_whole_table
 from web.foundation import tokens
-from web.foundation.database import Database
 from web.foundation.address import inbox_hash
+from web.foundation.database import Database
 from web.foundation.schema import new_id, utc_now
 from web.foundation.sealing import digest, random_code
 from web.loyalty.link import (

@@ -14,6 +14,8 @@ from web.pages.visitor import Visitor
 LONGEST_NAME = 80
 LONGEST_TEXT = 200
 FIELD_PREFIX = "field_"
+CONSENT_PREFIX = "consent_"
+VERSION_PREFIX = "wording_"
 
 NAME_MISSING = N_("Enter the name that should be on the card")
 NAME_TOO_LONG = N_("Use at most %(most)s characters for the name")
@@ -23,6 +25,7 @@ CHOICE_MISSING = N_("Choose one: %(label)s")
 DATE_WRONG = N_("Enter a real date, like 27 3 1990: %(label)s")
 BIRTHDAY_WRONG = N_("Enter a real birthday, like 27 3 1990. The year may stay empty.")
 BIRTHDAY_AHEAD = N_("A birthday lies in the past")
+WORDING_CHANGED = N_("These words have just changed. Please read them once more.")
 
 
 class AboutForm(msgspec.Struct, kw_only=True):
@@ -57,7 +60,7 @@ def blank_about(visitor: Visitor, typed: dict[str, Any]) -> AboutForm:
                 "label": settings.say(consent.wording, visitor.language),
                 "more": settings.say(consent.more, visitor.language),
                 "checked": consent.purpose in typed.get("consents", ()),
-                "required": False,
+                "version": visitor.program.wordings[consent.purpose].version,
             }
             for consent in settings.consents
         ],
@@ -69,6 +72,10 @@ def typed_values(visitor: Visitor, posted: dict[str, list[str]]) -> dict[str, An
     typed: dict[str, Any] = {
         "name": posted.get("name", [""])[-1].strip(),
         "consents": posted.get("consents", []),
+        "versions": {
+            consent.purpose: posted.get(VERSION_PREFIX + consent.purpose, [""])[-1]
+            for consent in visitor.program.settings.consents
+        },
     }
     for field in visitor.program.settings.fields:
         name = FIELD_PREFIX + field.key
@@ -103,6 +110,11 @@ def read_about(visitor: Visitor, form: AboutForm, typed: dict[str, Any]) -> Abou
             birthday = value or None
         elif value:
             extra[field.key] = value
+    for consent in form.consents:
+        # What is proven is the wording that was read: where it changed meanwhile, it is shown again.
+        if typed["versions"].get(consent["key"]) not in ("", str(consent["version"])):
+            consent["checked"] = False
+            form.errors[CONSENT_PREFIX + consent["key"]] = say(WORDING_CHANGED)
     if form.errors:
         return None
     return About(name=name, birthday=birthday, extra=extra, consents=_decisions(visitor, typed["consents"]))
