@@ -255,6 +255,12 @@ def profile_long_name(person: Person) -> None:
 
 
 @scene()
+def profile_from_right_to_left(person: Person) -> None:
+    """Her card speaks Arabic, whatever the browser does."""
+    _member(person, "eman@example.com", "profile")
+
+
+@scene()
 def profile_details(person: Person) -> None:
     _member(person, "ana@example.com", "profile/details")
 
