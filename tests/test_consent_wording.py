@@ -30,7 +30,9 @@ def reword(server: Server, sealer: Sealer, text: str) -> None:
     in_database(server.environment["DATABASE_URL"], work)
 
 
-def test_a_wording_that_changes_while_it_is_read_is_shown_again(sqlite_server: Server, sealer: Sealer) -> None:
+def test_a_wording_that_changes_while_it_is_read_is_shown_again(
+    sqlite_server: Server, sealer: Sealer
+) -> None:
     with sqlite_server.client() as client:
         client.post("/brewbar/register", data={"contact": "reader@example.org"})
         read = shown_version(client)

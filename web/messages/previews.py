@@ -82,12 +82,20 @@ def _messages(renderer: Renderer, sample: _Sample, locale: str) -> Iterator[tupl
             card_number="4021 7730 9816",
         ),
     )
-    yield "card-link", texts.card_link(mail, brand, renderer, download_url=download, asked=asked)
+    session = f"{brand.home_url}/{_TOKEN}"
+    yield (
+        "card-link",
+        texts.card_link(mail, brand, renderer, download_url=download, asked=asked, session_url=session),
+    )
     yield (
         "card-link-reusable",
         texts.card_link(mail, brand, renderer, download_url=download, asked=asked, minutes=2880),
     )
     yield "someone-tried", texts.someone_tried(mail, brand, renderer, download_url=download, asked=asked)
+    agree = f"{brand.home_url}/change?token={_TOKEN}"
+    yield "address-change", texts.address_change(mail, brand, renderer, agree_url=agree, side="old")
+    yield "address-change-new", texts.address_change(mail, brand, renderer, agree_url=agree, side="new")
+    yield "address-change-sms", texts.address_change_sms(sms, brand, renderer, agree_url=short)
     yield "confirmation-sms", texts.confirmation_sms(sms, brand, renderer, verify_url=short)
     yield "card-link-sms", texts.card_link_sms(sms, brand, renderer, download_url=short)
     yield "someone-tried-sms", texts.someone_tried_sms(sms, brand, renderer, download_url=short)
