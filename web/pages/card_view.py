@@ -3,8 +3,6 @@
 from functools import lru_cache
 from typing import Any
 
-from babel.numbers import format_decimal
-
 from web.foundation.languages import N_
 from web.foundation.qr import svg
 from web.foundation.short_code import grouped
@@ -21,8 +19,8 @@ def card_view(visitor: Visitor, standing: Standing) -> dict[str, Any]:
     settings = visitor.program.settings
     face = program_face(visitor.program, visitor.language, visitor.site.renderer)
     text = visitor.site.renderer.text
-    points = amount(standing.points, settings.scale, visitor.language)
-    missing = amount(standing.missing, settings.scale, visitor.language)
+    points = visitor.amount(standing.points)
+    missing = visitor.amount(standing.missing)
     reward = settings.say(standing.next_reward, visitor.language) if standing.next_reward else None
     sentence = text(
         visitor.language, SENTENCE, program=face.name, points=points, points_name=face.points_name
@@ -63,12 +61,6 @@ def bare_card_view(visitor: Visitor) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=4096)
-def amount(minor: int, scale: int, language: str) -> str:
-    """Minor units as the reader writes numbers: 10000034 at scale 2 is 100,000.34."""
-    pattern = "#,##0.00" if scale == 2 else "#,##0"
-    return format_decimal(minor / 10**scale if scale else minor, pattern, language.replace("-", "_"))
-
-
 def progress(standing: Standing) -> int:
     """How far the next reward is, in per cent."""
     if not standing.next_reward_cost:

@@ -6,7 +6,6 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from web.loyalty.reward import Reward, reward
-from web.pages.card_view import amount
 from web.pages.member import member_of
 from web.pages.visitor import AnyRequest
 
@@ -19,13 +18,13 @@ async def rewards(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     return member.page(
         "rewards/list.html",
         "loyalty/rewards",
-        points=amount(points, settings.scale, member.language),
+        points=member.visitor.amount(points),
         rewards=[
             {
                 "title": settings.say(each.title, member.language),
                 "description": settings.say(each.description, member.language),
-                "cost": amount(each.cost, settings.scale, member.language),
-                "missing": amount(max(0, each.cost - points), settings.scale, member.language),
+                "cost": member.visitor.amount(each.cost),
+                "missing": member.visitor.amount(max(0, each.cost - points)),
                 "reached": each.cost <= points,
                 "percent": min(100, points * 100 // each.cost) if each.cost else 100,
             }

@@ -11,7 +11,7 @@ from web.foundation.address import mask_email, mask_phone
 from web.loyalty.address_change import AddressChange, pending_change
 from web.loyalty.customer import Contact, find_contact
 from web.loyalty.ledger import ledger_entry
-from web.pages.card_view import amount, card_view
+from web.pages.card_view import card_view
 from web.pages.member import Member, member_of
 from web.pages.visitor import AnyRequest
 from web.pages.wallet_view import wallet_view
@@ -62,15 +62,14 @@ def change_view(change: AddressChange | None) -> dict[str, Any] | None:
 
 
 def entry_view(member: Member, entry: Any) -> dict[str, Any]:
-    scale = member.program.settings.scale
     sign = "+" if entry.amount > 0 else "−"
     return {
         "id": entry.id,
         "at": entry.at,
         "reason": entry.reason,
-        "amount": sign + amount(abs(entry.amount), scale, member.language),
+        "amount": sign + member.visitor.amount(abs(entry.amount)),
         "is_gain": entry.amount > 0,
-        "balance": amount(entry.balance_after, scale, member.language),
+        "balance": member.visitor.amount(entry.balance_after),
     }
 
 

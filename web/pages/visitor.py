@@ -130,6 +130,11 @@ class Visitor:
         ahead = HEAD in self.request.scope or any(header(self.request, name) for name in purposes)
         return ahead or self.device.robot
 
+    def amount(self, minor: int) -> str:
+        """Minor units as the reader writes numbers: 10000034 at scale 2 is 100,000.34."""
+        formats = self.site.renderer.catalogues.find(self.language).formats
+        return formats.decimal(minor, self.program.settings.scale)
+
     # What was sent
 
     async def form(self) -> dict[str, list[str]]:
