@@ -1,6 +1,5 @@
 """The card as a page draws it: the same fields as in the wallets."""
 
-from functools import lru_cache
 from typing import Any
 
 from web.foundation.languages import N_
@@ -60,7 +59,6 @@ def bare_card_view(visitor: Visitor) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=4096)
 def progress(standing: Standing) -> int:
     """How far the next reward is, in per cent."""
     if not standing.next_reward_cost:
