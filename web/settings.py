@@ -67,6 +67,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits_url: str = ""
     # Whether deliveries are made by the web process; in production separate workers may do it.
     worker: bool = True
+    # A session that was not used for so long has to be opened anew; 0 for no such limit. None lives over a week.
+    session_idle_hours: int = 0
     log_format: Literal["json", "text"] = "json"
     # Bearer token for /metrics; empty leaves it open to loopback and trusted proxies' networks only.
     metrics_token: str = ""

@@ -3,16 +3,23 @@
 import io
 import json
 import re
+import time
 import zipfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from tests.support.links import session_path
-from tests.support.rows import rows_of
-from tests.support.serving import Server
+from tests.support.rows import in_database, rows_of
+from tests.support.serving import Server, serving
+from web.foundation.schema import utc_now
 from web.foundation.sealing import Sealer
+from web.loyalty.session import session
 from web.pages.session import DESTINATIONS
 from web.tables import TABLES
 
@@ -248,7 +255,22 @@ def test_a_forgotten_person_is_nowhere_in_the_database(server: Server, sealer: S
         assert client.post("/brewbar/profile/data/erase", data={"sure": "yes"}).status_code == 200
         assert client.get("/brewbar/profile").status_code == 303
         assert dead(client, path)
+    ends = time.monotonic() + 10
+    while any(row["state"] == "waiting" for row in rows_of(url, "delivery")) and time.monotonic() < ends:
+        time.sleep(0.05)
     for table in TABLES:
         kept = repr(rows_of(url, table.name))
         assert address not in kept, table.name
         assert name not in kept, table.name
+
+
+def test_a_session_that_lay_unused_for_longer_than_allowed_is_over(
+    data_dir: Path, fresh_database: Callable[[str], str], sealer: Sealer
+) -> None:
+    url = fresh_database("sqlite")
+    with serving(url, data_dir, PASITO_SESSION_IDLE_HOURS="3") as strict, strict.client() as client:
+        enter(client, session_path(strict, sealer, ANA))
+        for hours, status in ((2, 200), (4, 303)):
+            seen = utc_now() - timedelta(hours=hours)
+            in_database(url, lambda conn, seen=seen: conn.execute(update(session).values(seen_at=seen)))
+            assert client.get("/brewbar/coupons").status_code == status

@@ -243,6 +243,15 @@ def revoke_links(conn: Connection, program_id: str, customer_id: str) -> None:
     )
 
 
+def delete_links(conn: Connection, program_id: str, customer_id: str) -> None:
+    """Delete every link of a customer who is gone."""
+    conn.execute(
+        delete(one_time_link).where(
+            one_time_link.c.program_id == program_id, one_time_link.c.customer_id == customer_id
+        )
+    )
+
+
 def purge_links(conn: Connection) -> int:
     """Delete links that ended a month ago; until then their dead page can still offer a new one."""
     return conn.execute(

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Column, String, Table, delete, select, update
 from sqlalchemy.engine import Connection
 
-from web.foundation.delivery import delivery
+from web.foundation.delivery import DEAD, DROPPED, WAITING, delivery
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
 from web.loyalty.customer import customer
 from web.loyalty.event import CUSTOMER_ERASED, event, record
@@ -116,6 +116,10 @@ def _forget_messages(conn: Connection, program_id: str, customer_id: str) -> Non
     """Messages on their way to this person are not sent any more, and what they said is forgotten."""
     conn.execute(
         update(delivery)
-        .where(delivery.c.program_id == program_id, delivery.c.lane == f"message:{customer_id}")
-        .values(payload={}, state="dropped", ended_at=utc_now())
+        .where(
+            delivery.c.program_id == program_id,
+            delivery.c.lane.startswith(f"message:{customer_id}"),
+            delivery.c.state.in_((WAITING, DEAD)),
+        )
+        .values(payload={}, state=DROPPED, ended_at=utc_now())
     )

@@ -28,13 +28,15 @@ from web.loyalty.event import (
     WALLET_PASS_REQUESTED,
     Event,
 )
-from web.loyalty.link import Purpose, find_link, make_link, may_send_link
+from web.loyalty.link import Purpose, delete_links, find_link, make_link, may_send_link
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
 from web.messages import sending, texts
 from web.messages.envelope import Envelope, Message
+from web.messages.mailbox_store import forget_messages
 
 CONFIRMATION, CARD_LINK, ADDRESS_CHANGE = "confirmation", "card_link", "address_change"
+FORGET = "forget"
 
 Handler = Callable[[Delivery], Awaitable[None]]
 
@@ -45,7 +47,7 @@ def follow_up(conn: Connection, program: Program, happened: Event) -> None:
     if happened.customer_id is None:
         return
     payload: dict[str, Any] = {"customer_id": happened.customer_id}
-    lane = f"message:{happened.customer_id}"
+    lane = message_lane(happened.customer_id)
     if happened.name in (CUSTOMER_CREATED, VERIFICATION_REQUESTED) and flows.confirmation_message:
         enqueue(conn, program.id, CONFIRMATION, lane, payload, happened.id)
     if happened.name == ADDRESS_CHANGE_REQUESTED:
@@ -56,6 +58,11 @@ def follow_up(conn: Connection, program: Program, happened: Event) -> None:
     if happened.name == WALLET_PASS_REQUESTED and happened.properties.get("delivery") == "message":
         payload |= {"cause": happened.properties["cause"], "asked": happened.properties["asked"]}
         enqueue(conn, program.id, CARD_LINK, lane, payload, happened.id)
+
+
+def message_lane(customer_id: str) -> str:
+    """Where a customer's messages leave one after the other."""
+    return f"message:{customer_id}"
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,7 @@ class Messenger:
             CONFIRMATION: self.send_confirmation,
             CARD_LINK: self.send_card_link,
             ADDRESS_CHANGE: self.ask_about_address,
+            FORGET: self.forget,
             card_request.CARD_REQUEST: self.answer_card_request,
         }
 
@@ -85,6 +93,10 @@ class Messenger:
         await self.database.write(
             card_request.answer_request, self._program(delivery), delivery.payload, self.base_url
         )
+
+    async def forget(self, delivery: Delivery) -> None:
+        """Sweep up after a message that was on its way while its receiver was erased; the lane made it wait for it."""
+        await self.database.write(_sweep, delivery.program_id, **delivery.payload)
 
     async def send_confirmation(self, delivery: Delivery) -> None:
         program, contact = await self._addressee(delivery)
@@ -278,6 +290,11 @@ def _make_link(
         sent_to=address,
         utm=extra,
     )
+
+
+def _sweep(conn: Connection, program_id: str, customer_id: str, addresses: list[str]) -> None:
+    delete_links(conn, program_id, customer_id)
+    forget_messages(conn, addresses)
 
 
 def _make_session_link(conn: Connection, program: Program, customer_id: str, code: str) -> str | None:

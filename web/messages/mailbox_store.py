@@ -7,7 +7,6 @@ import msgspec
 from sqlalchemy import Column, String, Table, delete, select
 from sqlalchemy.engine import Connection
 
-from web.foundation.delivery import DROPPED, delivery
 from web.foundation.schema import Id, Json, Moment, insert_or_skip, metadata, utc_now
 from web.messages.envelope import Message
 
@@ -22,9 +21,7 @@ mailbox_message = Table(
 
 
 def keep_message(conn: Connection, message: Message) -> None:
-    """Keep a message once, however often its delivery is repeated; never one whose receiver was forgotten."""
-    if conn.scalar(select(delivery.c.state).where(delivery.c.id == message.id)) == DROPPED:
-        return
+    """Keep a message once, however often its delivery is repeated."""
     conn.execute(
         insert_or_skip(conn, mailbox_message),
         {

@@ -10,7 +10,6 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.limits import LINK_USE
 from web.foundation.schema import utc_now
-from web.foundation.tokens import BadToken, from_url, read
 from web.loyalty.card_request import Asked, request_pass
 from web.loyalty.link import Link, Purpose, find_link, revoke_siblings, use_link
 from web.loyalty.program import Program
@@ -31,7 +30,7 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     visitor = Visitor(request, slug)
     await record_arrival(visitor, "/download")
     token = request.query_params.get("token")
-    code = _code_in(visitor, token) if token else visitor.link_code
+    code = visitor.code_in(token, "download") if token else visitor.link_code
     return await _show(visitor, code, arrived=token is not None)
 
 
@@ -110,16 +109,6 @@ async def _show(visitor: Visitor, code: str | None, *, arrived: bool) -> Respons
     return visitor.page(
         "download/show.html", referrer="no-referrer", card=bare_card_view(visitor), wallet=wallet
     )
-
-
-def _code_in(visitor: Visitor, token: str) -> str | None:
-    try:
-        program = visitor.program
-        claims = read(from_url(token), program.keys, kind="download", audience=program.id, even_expired=True)
-    except BadToken:
-        return None
-    # The row says whether it is still good, and of a dead one who is to get the new one.
-    return claims.jti
 
 
 def _find(conn: Connection, program_id: str, code: str) -> Link | None:

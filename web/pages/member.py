@@ -1,5 +1,6 @@
 """A member: a visitor whose session is open. Each session page begins here."""
 
+from datetime import timedelta
 from typing import Any
 
 from litestar import Response
@@ -51,12 +52,17 @@ async def member_of(request: AnyRequest, slug: str) -> Member:
     """The member behind a request. Raises: LoggedOut, NoSuchProgram."""
     visitor = Visitor(request, slug)
     session, standing = await visitor.site.database.read(_read, visitor.program.id, visitor.session_token)
-    if session is None or standing is None:
+    if session is None or standing is None or _is_idle(session, visitor.site.settings.session_idle_hours):
         raise LoggedOut(visitor)
     visitor.speak_for(standing.locale)
     if utc_now() - session.seen_at > SEEN_EVERY:
         await visitor.site.database.write(mark_seen, visitor.program.id, session.id)
     return Member(visitor, session, standing)
+
+
+def _is_idle(session: Session, most_hours: int) -> bool:
+    """Whether the session lay unused for longer than the operator allows; `seen_at` is exact to an hour."""
+    return most_hours > 0 and utc_now() - session.seen_at > timedelta(hours=most_hours)
 
 
 def _read(conn: Connection, program_id: str, token: str | None) -> tuple[Session | None, Standing | None]:

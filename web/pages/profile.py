@@ -33,6 +33,8 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
         wallet=await wallet_view(member.visitor, customer_id=member.customer_id) if member.is_fresh else None,
         sent=request.query_params.get("sent") == "1",
         saved=request.query_params.get("saved") == "1",
+        # With the merchant's own messages off there is no link of ours to send.
+        may_verify=member.program.settings.flows.confirmation_message,
         timezone=member.program.settings.timezone,
     )
 

@@ -9,7 +9,6 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.limits import CARD_REQUEST_BY_ADDRESS, CARD_REQUEST_BY_NETWORK, LINK_USE
 from web.foundation.schema import utc_now
-from web.foundation.tokens import BadToken, from_url, read
 from web.loyalty.address_change import agree, cancel_change, pending_change, request_change
 from web.loyalty.event import VERIFICATION_REQUESTED, record
 from web.loyalty.link import Link, find_link, use_link
@@ -78,7 +77,7 @@ async def show_agreement(request: AnyRequest, slug: FromPath[str]) -> Response[b
     """The link in one of the two messages: shows a button."""
     visitor = Visitor(request, slug)
     if token := request.query_params.get("token"):
-        visitor.keep_change_link(_code_in(visitor, token))
+        visitor.keep_change_link(visitor.code_in(token, "change"))
         return visitor.redirect("/change")
     link = await _link(visitor)
     if link is None or not link.is_good(utc_now()):
@@ -115,14 +114,6 @@ async def _link(visitor: Visitor) -> Link | None:
     if not visitor.change_code:
         return None
     return await visitor.site.database.read(find_link, visitor.program.id, visitor.change_code, "change")
-
-
-def _code_in(visitor: Visitor, token: str) -> str | None:
-    try:
-        program = visitor.program
-        return read(from_url(token), program.keys, kind="change", audience=program.id).jti
-    except BadToken:
-        return None
 
 
 def _agree(conn: Connection, program_id: str, code: str) -> Outcome:

@@ -8,10 +8,11 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 from sqlalchemy.engine import Connection
 
+from web.foundation.delivery import enqueue
 from web.foundation.sealing import Sealer
 from web.loyalty.customer import find_contact
 from web.loyalty.personal_data import certificate, erase, export_data
-from web.messages.mailbox_store import forget_messages
+from web.messages.deliveries import FORGET, message_lane
 from web.pages.member import member_of
 from web.pages.visitor import AnyRequest
 
@@ -62,6 +63,7 @@ async def forget(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     counts = await member.site.database.write(
         _erase, member.program.id, member.customer_id, member.site.sealer
     )
+    member.site.work_to_do.set()
     member.visitor.log_out()
     answer = member.visitor.page("profile/erased.html", certificate=certificate(member.customer_id, counts))
     answer.headers["clear-site-data"] = '"cache", "storage"'
@@ -71,9 +73,17 @@ async def forget(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
 def _erase(conn: Connection, program_id: str, customer_id: str, sealer: Sealer) -> dict[str, int]:
     contact = find_contact(conn, program_id, customer_id)
     addresses = [address for address in (contact.email, contact.phone) if address] if contact else []
-    forget_messages(conn, addresses)
     tags = [sealer.tag(address.lower(), f"suppression/{program_id}") for address in addresses]
-    return erase(conn, program_id, customer_id, tags)
+    counts = erase(conn, program_id, customer_id, tags)
+    # A message may be on its way at this very moment; what it leaves behind is swept up after it.
+    enqueue(
+        conn,
+        program_id,
+        FORGET,
+        message_lane(customer_id),
+        {"customer_id": customer_id, "addresses": addresses},
+    )
+    return counts
 
 
 def _zip(files: dict[str, bytes]) -> bytes:

@@ -12,7 +12,6 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.limits import LINK_USE
 from web.foundation.schema import utc_now
-from web.foundation.tokens import BadToken, from_url, read
 from web.loyalty.card_request import Asked, request_pass
 from web.loyalty.link import Link, find_link, use_link
 from web.loyalty.program import Program
@@ -38,7 +37,7 @@ async def enter(request: AnyRequest, slug: FromPath[str], token: FromPath[str]) 
     visitor = Visitor(request, slug)
     if len(token) < SHORTEST_TOKEN:
         raise NoSuchProgram(slug)
-    code = _code_in(visitor, token)
+    code = visitor.code_in(token, "auth")
     destination = destination_of(request.query_params.get("redirectTo", ""))
     link, session = await visitor.site.database.read(_look, visitor.program.id, code, visitor.session_token)
     if link is not None and link.is_good(utc_now()):
@@ -139,16 +138,6 @@ def _dead(visitor: Visitor) -> Response[bytes]:
         referrer="no-referrer",
         action_url=f"/{visitor.program.slug}/session/again",
     )
-
-
-def _code_in(visitor: Visitor, token: str) -> str | None:
-    try:
-        program = visitor.program
-        claims = read(from_url(token), program.keys, kind="auth", audience=program.id, even_expired=True)
-    except BadToken:
-        return None
-    # The row says whether it is still good, and of a dead one who is to get the new one.
-    return claims.jti
 
 
 def _look(

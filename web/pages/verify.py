@@ -7,7 +7,6 @@ from sqlalchemy.engine import Connection
 from web.foundation.address import address_hash
 from web.foundation.limits import LINK_USE
 from web.foundation.schema import utc_now
-from web.foundation.tokens import BadToken, from_url, read
 from web.loyalty.customer import confirm_address, find_contact
 from web.loyalty.event import VERIFICATION_REQUESTED, record
 from web.loyalty.link import Link, find_link, use_link
@@ -21,7 +20,7 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     visitor = Visitor(request, slug)
     token = request.query_params.get("token")
     if token:
-        return _take(visitor, _code_in(visitor, token))
+        return _take(visitor, visitor.code_in(token, "verify"))
     link = await _link(visitor)
     if link is None:
         return _dead(visitor)
@@ -77,16 +76,6 @@ async def _link(visitor: Visitor) -> Link | None:
     if not visitor.verify_code:
         return None
     return await visitor.site.database.read(find_link, visitor.program.id, visitor.verify_code, "verify")
-
-
-def _code_in(visitor: Visitor, token: str) -> str | None:
-    try:
-        program = visitor.program
-        claims = read(from_url(token), program.keys, kind="verify", audience=program.id, even_expired=True)
-    except BadToken:
-        return None
-    # The row says whether it is still good, and of a dead one who is to get the new one.
-    return claims.jti
 
 
 def _confirm(conn: Connection, program: Program, code: str) -> bool:

@@ -17,6 +17,7 @@ from web.foundation.limits import network_of
 from web.foundation.sealing import random_code
 from web.foundation.shell import HEAD
 from web.foundation.short_code import ALPHABET
+from web.foundation.tokens import BadToken, from_url, read
 from web.loyalty.card_request import Asked
 from web.loyalty.program import Program
 from web.pages.forms import check_token, make_token, must_show_token, read_form
@@ -134,6 +135,17 @@ class Visitor:
         """Minor units as the reader writes numbers: 10000034 at scale 2 is 100,000.34."""
         formats = self.site.renderer.catalogues.find(self.language).formats
         return formats.decimal(minor, self.program.settings.scale)
+
+    def code_in(self, token: str, kind: str) -> str | None:
+        """The code of the link whose token stands in the address; None where it is not ours or of another kind.
+
+        An expired one is read too: the row says what is still good, and of a dead link who is to get a new one.
+        """
+        try:
+            program = self.program
+            return read(from_url(token), program.keys, kind=kind, audience=program.id, even_expired=True).jti
+        except BadToken:
+            return None
 
     # What was sent
 
