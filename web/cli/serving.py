@@ -14,7 +14,7 @@ from web.app import ROOT
 from web.background import run_worker
 from web.cli.base import Context
 from web.complaints import MIGRATE
-from web.demo import SLUG, ensure_demo
+from web.demo import SLUG, ensure_demo, link_to_own_pages
 from web.doctor import examine
 from web.foundation.assets import HTMX_FILE
 from web.foundation.database import open_database
@@ -37,11 +37,13 @@ def demo(context: Context) -> None:
     upgrade(settings.database_url)
     context.in_transaction(lambda conn: ensure_demo(conn, context.sealer))
     base = settings.base_url
+    guest = context.in_transaction(lambda conn: link_to_own_pages(conn, context.program(conn, SLUG), base))
     click.echo(
         f"\n  Front door     {base}/{SLUG}"
         f"\n  The sign       {base}/{SLUG}/poster   {base}/{SLUG}/poster?location=malasana&size=a5"
         f"\n  Mailbox        {base}/dev/mailbox"
-        f"\n  Health         {base}/health/ready   {base}/metrics\n"
+        f"\n  Health         {base}/health/ready   {base}/metrics"
+        + (f"\n  Ana's pages    {guest}\n" if guest else "\n")
     )
     if not (ROOT / "node_modules" / HTMX_FILE).exists():
         click.echo("  htmx is not installed; the pages work without it, as they do without JavaScript.\n")

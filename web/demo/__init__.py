@@ -7,12 +7,15 @@ from pathlib import Path
 from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
 
+from web.foundation.address import Email
 from web.foundation.schema import new_id, utc_now
 from web.foundation.sealing import Sealer
 from web.foundation.short_code import new_code
-from web.loyalty.customer import CARD_NUMBER_LENGTH, customer
+from web.foundation.tokens import for_url
+from web.loyalty.customer import CARD_NUMBER_LENGTH, customer, find_by_address
+from web.loyalty.customer_link import make_session_link
 from web.loyalty.ledger import book
-from web.loyalty.program import program
+from web.loyalty.program import Program, program
 from web.loyalty.wallet_pass import issue_pass
 from web.program_file import create_from_file
 
@@ -96,3 +99,13 @@ def _add_history(
                 key=f"demo:{customer_id}:{number}:reward",
                 at=at + timedelta(minutes=3),
             )
+
+
+def link_to_own_pages(conn: Connection, demo: Program, base_url: str) -> str | None:
+    """A link into the first demo customer's own pages; None once she has changed her address or gone."""
+    email = PEOPLE[0][1]
+    customer_id = find_by_address(conn, demo.id, Email(email, email), None)
+    if customer_id is None:
+        return None
+    token = make_session_link(conn, demo, customer_id, created_by="demo")
+    return f"{base_url}/{SLUG}/{for_url(token)}"

@@ -15,6 +15,7 @@ from web.foundation.database import Database
 from web.foundation.delivery import Delivery, Drop, GiveUp, TryLater, enqueue
 from web.foundation.rendering import Renderer
 from web.foundation.sealing import Sealer
+from web.foundation.short_code import grouped
 from web.foundation.theme import on_brand
 from web.foundation.tokens import for_url
 from web.loyalty import card_request
@@ -112,7 +113,7 @@ class Messenger:
                 self.renderer,
                 customer_name=contact.name or "",
                 verify_url=f"{self._base(program)}/verify?token={for_url(token)}",
-                card_number=contact.card_number,
+                card_number=grouped(contact.card_number),
             )
         else:
             message = texts.confirmation_sms(
