@@ -139,6 +139,8 @@ class SqliteDatabase:
                 "foreign_keys=on",
                 "busy_timeout=5000",
                 "cache_size=-65536",
+                # A table that outgrows the cache is read from the system's own pages, without a copy each time.
+                "mmap_size=1073741824",
                 "temp_store=memory",
                 "trusted_schema=off",
                 *(("query_only=on",) if read_only else ()),

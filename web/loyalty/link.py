@@ -64,6 +64,8 @@ one_time_link = Table(
         "purpose in ('download', 'verify', 'handoff', 'auth', 'change')", name="purpose_is_known"
     ),
     CheckConstraint("most_uses is null or uses <= most_uses", name="used_no_more_than_allowed"),
+    # Codes are random: the row lies in the key's own tree, so that using one touches one page of many.
+    sqlite_with_rowid=False,
 )
 Index(
     "ix_one_time_link_customer",

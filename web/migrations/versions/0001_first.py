@@ -218,6 +218,7 @@ def upgrade() -> None:
             "most_uses is null or uses <= most_uses", name=op.f("ck_one_time_link_used_no_more_than_allowed")
         ),
         sa.PrimaryKeyConstraint("program_id", "jti_hash", name=op.f("pk_one_time_link")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("one_time_link", schema=None) as batch_op:
         batch_op.create_index(
