@@ -44,9 +44,11 @@ class PostgresServer:
             "unix_socket_directories": str(self.folder),
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
-        command = [self.programs / "postgres", "-D", self.folder / "data", *options]
+        command = [str(self.programs / "postgres"), "-D", str(self.folder / "data"), *options]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **self._owner)
+            self._process: subprocess.Popen[bytes] = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self.folder, **self._owner
+            )
         _wait_until_ready(self._process, self.folder / "data" / "postmaster.pid", self.folder / "log")
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:

@@ -17,9 +17,10 @@ def rows_of(database_url: str, table: str, **where: Any) -> list[dict[str, Any]]
     for name, value in where.items():
         query = query.where(chosen.c[name] == value)
     order = [chosen.c[name] for name in ("at", "created_at", "id") if name in chosen.c]
-    return in_database(
+    rows: list[dict[str, Any]] = in_database(
         database_url, lambda conn: [dict(row._mapping) for row in conn.execute(query.order_by(*order))]
     )
+    return rows
 
 
 def in_database(database_url: str, work: Any) -> Any:
