@@ -18,7 +18,7 @@ const keep = async () => {
   const { keep: base, logo } = find("[data-keep]")?.dataset ?? {};
   if (!base || !navigator.serviceWorker) return;
   await navigator.serviceWorker.register(`${base}/sw.js`);
-  (await caches.open("card")).addAll([location.pathname, logo].filter(Boolean));
+  await (await caches.open("card")).addAll([location.pathname, logo].filter(Boolean));
 };
 
 // What is typed and not yet sent outlives a reload, a way back and a change of language, in this tab alone.
