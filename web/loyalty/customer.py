@@ -230,6 +230,11 @@ def change_details(conn: Connection, program_id: str, customer_id: str, details:
     )
 
 
+def message_lane(customer_id: str) -> str:
+    """Where a customer's messages leave one after the other."""
+    return f"message:{customer_id}"
+
+
 def confirm_address(conn: Connection, program_id: str, customer_id: str, channel: str) -> bool:
     """Mark the e-mail address or phone as proven; False if it was already. The event is recorded once."""
     column = customer.c.email_verified_at if channel == "email" else customer.c.phone_verified_at

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.delivery import DEAD, DROPPED, WAITING, delivery
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
-from web.loyalty.customer import customer
+from web.loyalty.customer import customer, message_lane
 from web.loyalty.event import CUSTOMER_ERASED, event, record
 from web.loyalty.wallet_pass import wallet_pass
 
@@ -118,7 +118,7 @@ def _forget_messages(conn: Connection, program_id: str, customer_id: str) -> Non
         update(delivery)
         .where(
             delivery.c.program_id == program_id,
-            delivery.c.lane.startswith(f"message:{customer_id}"),
+            delivery.c.lane.startswith(message_lane(customer_id)),
             delivery.c.state.in_((WAITING, DEAD)),
         )
         .values(payload={}, state=DROPPED, ended_at=utc_now())

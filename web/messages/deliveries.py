@@ -20,7 +20,7 @@ from web.foundation.theme import on_brand
 from web.foundation.tokens import for_url
 from web.loyalty import card_request
 from web.loyalty.address_change import pending_change
-from web.loyalty.customer import Contact, find_contact
+from web.loyalty.customer import Contact, find_contact, message_lane
 from web.loyalty.customer_link import NoPass, make_session_link
 from web.loyalty.event import (
     ADDRESS_CHANGE_REQUESTED,
@@ -59,11 +59,6 @@ def follow_up(conn: Connection, program: Program, happened: Event) -> None:
     if happened.name == WALLET_PASS_REQUESTED and happened.properties.get("delivery") == "message":
         payload |= {"cause": happened.properties["cause"], "asked": happened.properties["asked"]}
         enqueue(conn, program.id, CARD_LINK, lane, payload, happened.id)
-
-
-def message_lane(customer_id: str) -> str:
-    """Where a customer's messages leave one after the other."""
-    return f"message:{customer_id}"
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.delivery import enqueue
 from web.foundation.sealing import Sealer
-from web.loyalty.customer import find_contact
+from web.loyalty.customer import find_contact, message_lane
 from web.loyalty.personal_data import certificate, erase, export_data
-from web.messages.deliveries import FORGET, message_lane
+from web.messages.deliveries import FORGET
 from web.pages.member import member_of
 from web.pages.visitor import AnyRequest
 
@@ -65,9 +65,9 @@ async def forget(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     )
     member.site.work_to_do.set()
     member.visitor.log_out()
-    answer = member.visitor.page("profile/erased.html", certificate=certificate(member.customer_id, counts))
-    answer.headers["clear-site-data"] = '"cache", "storage"'
-    return answer
+    return member.visitor.without_copies(
+        member.visitor.page("profile/erased.html", certificate=certificate(member.customer_id, counts))
+    )
 
 
 def _erase(conn: Connection, program_id: str, customer_id: str, sealer: Sealer) -> dict[str, int]:

@@ -131,7 +131,7 @@ async def show_sent(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]
     if visit is None or CONTACT not in visit.draft:
         return visitor.redirect("/register")
     address = visit.draft[CONTACT]
-    return visitor.page("register/look_in_inbox.html", sent=sent_view(visitor, address["typed"]))
+    return visitor.page("card/sent.html", sent=sent_view(visitor, address["typed"]))
 
 
 @get("/{slug:str}/register/card", name="register_card")
@@ -166,10 +166,7 @@ async def start_over(request: AnyRequest, slug: FromPath[str]) -> Response[bytes
     if visitor.visit_token:
         await visitor.site.database.write(forget_visit, visitor.program.id, visitor.visit_token)
         visitor.end_visit()
-    answer = visitor.redirect("/register")
-    # The card that was kept for times without network goes too.
-    answer.headers["clear-site-data"] = '"cache", "storage"'
-    return answer
+    return visitor.without_copies(visitor.redirect("/register"))
 
 
 def sent_view(visitor: Visitor, typed: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from web.loyalty.card_request import Asked, request_pass
 from web.loyalty.link import Link, find_link, use_link
 from web.loyalty.program import Program
 from web.loyalty.session import Session, end_session, end_sessions, find_session, open_session
-from web.pages.member import LoggedOut, member_of
+from web.pages.member import member_of
 from web.pages.register import sent_view
 from web.pages.visitor import AnyRequest, NoSuchProgram, Visitor
 
@@ -96,10 +96,7 @@ async def send_again(request: AnyRequest, slug: FromPath[str]) -> Response[bytes
 @post("/{slug:str}/session/end", name="session_end")
 async def leave(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     """Log out here, in one other browser, or everywhere."""
-    try:
-        member = await member_of(request, slug)
-    except LoggedOut as error:
-        return error.visitor.redirect("/card")
+    member = await member_of(request, slug)
     posted = await member.visitor.form()
     which = posted.get("session", [member.session.id])[-1]
     if which == "all":
@@ -109,10 +106,7 @@ async def leave(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     if which not in ("all", member.session.id):
         return member.redirect("/profile/devices")
     member.visitor.log_out()
-    answer = member.redirect("/card")
-    # The card that was kept for times without network goes too.
-    answer.headers["clear-site-data"] = '"cache", "storage"'
-    return answer
+    return member.visitor.without_copies(member.redirect("/card"))
 
 
 def destination_of(path: str) -> str:

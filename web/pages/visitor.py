@@ -255,6 +255,11 @@ class Visitor:
             if self._kept(what):
                 self._keep(what, "", 0)
 
+    def without_copies(self, answer: Response[bytes]) -> Response[bytes]:
+        """The answer, and with it goes the card that this browser kept for times without network."""
+        answer.headers["clear-site-data"] = '"cache", "storage"'
+        return answer
+
     @property
     def is_partial(self) -> bool:
         return wants_part(self.request)
