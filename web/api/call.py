@@ -69,6 +69,7 @@ class Call:
     route: str
     status: int
     path: Mapping[str, str]
+    secret: bool = False
     body: bytes = b""
     answer: Done | None = field(default=None, init=False)
 
@@ -104,18 +105,26 @@ class Call:
 
             if key is None:
                 return Done(*effect(conn), replayed=False), results
-            return do_once(conn, self._reservation(key), effect), results
+            return do_once(conn, self._reservation(key), effect, *self._safe()), results
 
         try:
-            self.answer, results = await self.parts.database.write(work)
+            done, results = await self.parts.database.write(work)
         except KeyReused:
             raise Problem("key-reused") from None
         except AnswerForgotten:
             raise Problem("gone") from None
-        if self.answer.replayed:
+        self.answer = done
+        if done.replayed:
             raise Replayed
         self.parts.work_to_do.set()
         return results[0]
+
+    def _safe(self) -> tuple[Callable[[bytes], str], Callable[[str], bytes]] | tuple[()]:
+        """How an answer that holds a secret is kept: sealed."""
+        if not self.secret:
+            return ()
+        context, sealer = f"idempotency/{self.program.id}/{self.route}", self.parts.sealer
+        return lambda body: sealer.seal(body, context), lambda kept: sealer.open(kept, context)
 
     def _idempotency_key(self) -> str | None:
         given = self.request.headers.get("idempotency-key")

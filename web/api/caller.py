@@ -4,8 +4,6 @@ A key comes as `api-key: …` or `Authorization: Bearer …`, a customer's token
 opens its own programme and no other; a programme that is not there is answered like another merchant's.
 """
 
-from litestar import Request
-
 from web.api.call import AnyRequest, Parts, parts_of
 from web.api.problems import HEADERS, Problem
 from web.foundation import tokens
@@ -57,7 +55,7 @@ async def caller_of(
 async def count(request: AnyRequest, parts: Parts, rule: Rule, *who: str) -> None:
     """Count the call; whatever is answered says how much is left. Raises: TooMany."""
     counted = await parts.limits.count(rule, *who)
-    request.scope[HEADERS] = _limit_headers(rule, counted)  # type: ignore[typeddict-unknown-key]
+    request.scope[HEADERS] = _limit_headers(rule, counted)  # type: ignore[literal-required]
     if counted.refused:
         parts.metrics.refused.labels(rule.name).inc()
         raise counted.too_many(rule)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Coroutine
-from http import HTTPMethod
 from typing import Any, Literal, get_type_hints
 
 import msgspec
@@ -27,7 +26,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to say of one operation. The first of `paths` is the one that is documented as current.
 
     `query`, `body` and `answer` are the types that its handler names. `failures` are the kinds of problems beyond
-    those that every operation has.
+    those that every operation has; `secret` says that the answer must not be kept readable.
     """
 
     name: str
@@ -43,6 +42,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     example: Any
     answer_example: Any
     failures: tuple[str, ...]
+    secret: bool
     summary: str
     description: str
 
@@ -50,9 +50,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def writes(self) -> bool:
         return self.method != "GET"
 
-    @property
-    def path_parameters(self) -> list[str]:
-        return _PARAMETER.findall(self.paths[0])
+    def path_parameters(self, index: int) -> list[str]:
+        """The parameters in one of its addresses."""
+        return _PARAMETER.findall(self.paths[index])
 
 
 def operation(
@@ -65,13 +65,14 @@ def operation(
     status: int = 200,
     customers: bool = False,
     failures: tuple[str, ...] = (),
+    secret: bool = False,
 ) -> Callable[[Handler], HTTPRouteHandler]:
     """Make `handler(call)` an operation, a route for the router.
 
     The handler's parameters `data` and `query`, where it has them, are the types of its body and its query, and it
     returns the type of its answer. The first line of its docstring is its summary. `example` is a body, `answer` an
     answer, both as values of these types. With `customers` a customer's own token may call it, too; the handler then
-    looks at `call.customer_id`.
+    looks at `call.customer_id`. `secret`: the answer holds one, and is kept for repetitions sealed only.
     """
 
     def make(handler: Handler) -> HTTPRouteHandler:
@@ -91,6 +92,7 @@ def operation(
             example=example,
             answer_example=answer,
             failures=failures,
+            secret=secret,
             summary=summary.rstrip("."),
             description=" ".join(description.split()),
         )
@@ -100,7 +102,7 @@ def operation(
 
         return HTTPRouteHandler(
             [_PARAMETER.sub(r"{\1:str}", path) for path in paths],
-            http_method=HTTPMethod(method),
+            http_method=method,
             name=f"api_{handler.__name__}",
             opt={"operation": made},
             status_code=status,
@@ -126,10 +128,11 @@ async def _answer(asked: Operation, handler: Handler, request: AnyRequest) -> Re
         route=f"{asked.method} {request.scope['path_template']}",
         status=asked.status,
         path=path,
+        secret=asked.secret,
     )
     given: dict[str, Any] = {}
     if asked.query is not None:
-        given["query"] = read_query(request.query_params.multi_items(), asked.query)
+        given["query"] = read_query(list(request.query_params.multi_items()), asked.query)
     if asked.body is not None:
         call.body = await _body(request)
         given["data"] = read_json(call.body, asked.body)

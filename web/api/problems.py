@@ -46,14 +46,18 @@ KINDS = {
         "This Idempotency-Key was used before",
         "It came with another request. Nothing was done: make a new key for a new request.",
     ),
-    "gone": Kind(410, "It was done, and its answer is gone", "The answer named a person who was erased since."),
+    "gone": Kind(
+        410, "It was done, and its answer is gone", "The answer named a person who was erased since."
+    ),
     "too-large": Kind(413, "That is too much at once", "Send less in one request."),
     "media-type": Kind(415, "Only JSON is read here", "Send `Content-Type: application/json`, uncompressed."),
     "misdirected": Kind(421, "This server does not answer to that name", "Call the host of this document."),
     "invalid": Kind(422, "A value does not fit", "`errors` names each value and says what would fit."),
     "too-many": Kind(429, "A little too fast", "`Retry-After` says when to try again, in seconds."),
     "failed": Kind(500, "Something went wrong on our side", "Try again; give us `instance` if it stays so."),
-    "unavailable": Kind(503, "Back in a moment", "Try again after `Retry-After` seconds, with the same Idempotency-Key."),
+    "unavailable": Kind(
+        503, "Back in a moment", "Try again after `Retry-After` seconds, with the same Idempotency-Key."
+    ),
 }
 BY_STATUS = {kind.status: code for code, kind in reversed(KINDS.items())}
 
@@ -100,7 +104,7 @@ def invalid_parameter(name: str, detail: str) -> Problem:
 
 
 def is_api(path: str) -> bool:
-    return path in ("/v1", "/api") or path.startswith(("/v1/", "/api/"))
+    return path.removeprefix("/api").startswith("/v1/") or path in ("/v1", "/api/v1")
 
 
 def problem_of(error: Exception) -> Problem:
@@ -113,7 +117,9 @@ def problem_of(error: Exception) -> Problem:
         case DatabaseUnreachable():
             return Problem("unavailable", headers={"retry-after": str(RETRY_AFTER_FAULT)})
         case HTTPException() if error.status_code in BY_STATUS:
-            allowed = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+            allowed = {
+                name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"
+            }
             return Problem(BY_STATUS[error.status_code], headers=allowed)
         case HTTPException() if error.status_code < 500:
             return Problem("bad-request")

@@ -56,8 +56,16 @@ class Done(msgspec.Struct, frozen=True):
     replayed: bool
 
 
-def do_once(conn: Connection, asked: Reservation, work: Callable[[Connection], tuple[int, bytes]]) -> Done:
+def do_once(
+    conn: Connection,
+    asked: Reservation,
+    work: Callable[[Connection], tuple[int, bytes]],
+    keep: Callable[[bytes], str] = bytes.decode,
+    tell: Callable[[str], bytes] = str.encode,
+) -> Done:
     """Do `work`, which returns a status and a body in UTF-8; or answer as before if it was done under this key.
+
+    `keep` and `tell` seal and open an answer that holds a secret.
 
     Raises: KeyReused, AnswerForgotten, and whatever `work` raises.
     """
@@ -78,9 +86,9 @@ def do_once(conn: Connection, asked: Reservation, work: Callable[[Connection], t
             raise KeyReused(asked.key)
         if known.status == FORGOTTEN:
             raise AnswerForgotten(asked.key)
-        return Done(known.status, known.response.encode(), replayed=True)
+        return Done(known.status, tell(known.response), replayed=True)
     status, body = work(conn)
-    conn.execute(update(idempotency).where(*named).values(status=status, response=body.decode()))
+    conn.execute(update(idempotency).where(*named).values(status=status, response=keep(body)))
     return Done(status, body, replayed=False)
 
 
