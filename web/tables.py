@@ -1,15 +1,17 @@
 """Every table in one place, for migrations and for searches of the whole database."""
 
-from web.foundation import delivery
+from web.foundation import delivery, idempotency
 from web.foundation.schema import metadata
 from web.loyalty import (
     address_change,
+    api_key,
     balance,
     consent,
     customer,
     event,
     ledger,
     link,
+    membership,
     lot,
     personal_data,
     program,
@@ -25,15 +27,18 @@ from web.messages import mailbox_store
 
 TABLES = (
     address_change.address_change,
+    api_key.api_key,
     consent.consent_event,
     customer.customer,
     delivery.delivery,
     event.event,
+    idempotency.idempotency,
     ledger.ledger_entry,
     balance.balance,
     link.one_time_link,
     lot.lot,
     lot.lot_use,
+    membership.membership,
     mailbox_store.mailbox_message,
     personal_data.suppression,
     program.program,

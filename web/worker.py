@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.database import Database, DatabaseUnreachable
 from web.foundation.delivery import Delivery, Drop, claim, finish_many, has_due, purge_deliveries
+from web.foundation.idempotency import purge_answers
 from web.foundation.metrics import Metrics
 from web.foundation.schema import utc_now
 from web.loyalty.event import Event, has_waiting, take_waiting
@@ -126,6 +127,7 @@ def _purge(conn: Connection) -> None:
     purge_links(conn)
     purge_sessions(conn)
     purge_deliveries(conn)
+    purge_answers(conn)
 
 
 def _is_anything_due(conn: Connection) -> bool:

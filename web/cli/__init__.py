@@ -2,7 +2,7 @@
 
 import click
 
-from web.cli import programs, serving, support, texts
+from web.cli import api_keys, programs, serving, support, texts
 from web.cli.base import Context, Sentences
 from web.settings import load_settings
 
@@ -30,6 +30,8 @@ for _command in (
     texts.translate,
 ):
     commands.add_command(_command)
+
+programs.key.add_command(api_keys.api)
 
 
 def main() -> None:
