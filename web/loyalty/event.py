@@ -17,6 +17,10 @@ VERIFICATION_REQUESTED = "Verification requested"
 ADDRESS_CHANGE_REQUESTED = "Address change requested"
 ADDRESS_CHANGED = "Address changed"
 CUSTOMER_ERASED = "Customer erased"
+BALANCE_CHANGED = "Balance changed"
+REWARD_AVAILABLE = "Reward available"
+POINTS_EXPIRING = "Points expiring"
+POINTS_EXPIRED = "Points expired"
 
 event = Table(
     "event",
