@@ -14,8 +14,8 @@ from web.loyalty.tiering import Rung, Tiering, TierRules, TierState
 
 LADDER = (
     Rung(id="bean", level=0, required=0),
-    Rung(id="silver", level=1, required=100, multiplier=125),
-    Rung(id="gold", level=2, required=500, multiplier=150),
+    Rung(id="silver", level=1, required=100),
+    Rung(id="gold", level=2, required=500),
 )
 LEVEL = {"bean": 0, "silver": 1, "gold": 2}
 MADRID = "Europe/Madrid"
@@ -310,15 +310,15 @@ def test_progress_says_what_is_missing_and_until_when_a_tier_is_certain() -> Non
     engine = tiering(CALENDAR)
     state = engine.start(moment("2025-06-10"), moment("2025-06-10"))
     state, _ = engine.gather(state, 380, moment("2025-07-01"))
-    progress = engine.progress(state)
+    progress = engine.progress(state.tier_id, state.points, ends=True)
     assert (progress.next_id, progress.missing, progress.to_keep) == ("gold", 120, 0)
-    assert progress.kept_until == moment("2027-01-01"), "gathered this year, so kept all of the next"
+    assert engine.kept_until(state) == moment("2027-01-01"), "gathered this year, so kept all of the next"
     state, _ = engine.close_cycle(state, moment("2026-01-01"))
-    progress = engine.progress(state)
+    progress = engine.progress(state.tier_id, state.points, ends=True)
     assert (progress.next_id, progress.missing, progress.to_keep) == ("gold", 500, 100)
-    assert progress.kept_until == moment("2027-01-01"), "not yet gathered again"
+    assert engine.kept_until(state) == moment("2027-01-01"), "not yet gathered again"
     highest, _ = engine.gather(state, 500, moment("2026-02-01"))
-    assert (engine.progress(highest).next_id, engine.progress(highest).missing) == (None, 0)
+    assert engine.progress(highest.tier_id, highest.points, ends=True).next_id is None
 
 
 def test_what_nothing_is_required_for_is_kept_for_ever() -> None:
@@ -361,7 +361,7 @@ def test_a_tier_that_was_put_away_is_kept_by_its_holders_and_reached_by_nobody()
     assert engine.gather(held, 10, moment("2026-03-01"))[0].tier_id == "silver"
     newcomer = engine.start(moment("2026-01-01"), moment("2026-01-01"))
     assert engine.gather(newcomer, 150, moment("2026-03-01"))[0].tier_id == "bean"
-    assert engine.progress(newcomer).next_id == "gold"
+    assert engine.progress(newcomer.tier_id, 0, ends=False).next_id == "gold"
 
 
 def test_new_rules_end_no_running_cycle_and_begin_none_in_the_past() -> None:

@@ -34,12 +34,11 @@ class TierRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Rung(msgspec.Struct, frozen=True, kw_only=True):
-    """One tier of the ladder. `multiplier` is a percentage; a tier no longer `open` is kept but not reached anew."""
+    """One tier of the ladder. A tier no longer `open` is kept but not reached anew."""
 
     id: str
     level: int
     required: int
-    multiplier: int = 100
     open: bool = True
 
 
@@ -92,7 +91,6 @@ class TierProgress(msgspec.Struct, frozen=True, kw_only=True):
     next_id: str | None
     missing: int
     to_keep: int
-    kept_until: datetime | None
 
 
 Outcome = tuple[TierState, tuple[TierChange, ...]]
@@ -113,8 +111,8 @@ class Tiering(msgspec.Struct, frozen=True):
             if higher.level <= lower.level or higher.required < lower.required:
                 raise ValueError("tiers are given lowest first, and a higher one never requires less")
 
-    def start(self, enrolled_at: datetime, now: datetime) -> TierState:
-        """The state of somebody who has gathered nothing yet."""
+    def start(self, enrolled_at: datetime, now: datetime, gathered: int = 0) -> TierState:
+        """The state of somebody whose tier nobody kept until now, with what they gathered in this cycle."""
         base = self._reached(0)
         state = TierState(
             enrolled_at=enrolled_at,
@@ -125,7 +123,9 @@ class Tiering(msgspec.Struct, frozen=True):
             secured_id=base,
             won_id=base,
         )
-        return self.close_cycle(state, now)[0]
+        state = self.close_cycle(state, now)[0]
+        reached = self._reached(gathered)
+        return replace(state, current=gathered, won_id=reached, tier_id=reached)
 
     def gather(self, state: TierState, delta: int, now: datetime) -> Outcome:
         """Count `delta` minor units, below zero for a refund.
@@ -168,22 +168,14 @@ class Tiering(msgspec.Struct, frozen=True):
         state, changed = self._assess(state, "manual", now)
         return state, closed + changed
 
-    def multiplier(self, state: TierState) -> int:
-        """What the held tier multiplies points by, in percent."""
-        held = self._rung(state.tier_id)
-        return 100 if held is None else held.multiplier
-
-    def progress(self, state: TierState) -> TierProgress:
-        """What is missing for the next tier, and until when the present one is certain."""
-        level = self._level(state.tier_id)
+    def progress(self, tier_id: str | None, points: int, *, ends: bool) -> TierProgress:
+        """What is missing for the next tier and, where the cycle `ends`, for keeping this one after it."""
+        level, held = self._level(tier_id), self._rung(tier_id)
         ahead = next((rung for rung in self.ladder if rung.open and rung.level > level), None)
-        held = self._rung(state.tier_id)
-        ends = state.cycle_ends_at is not None and held is not None
         return TierProgress(
             next_id=ahead.id if ahead else None,
-            missing=max(0, ahead.required - state.points) if ahead else 0,
-            to_keep=max(0, held.required - state.points) if held and ends else 0,
-            kept_until=self.kept_until(state),
+            missing=max(0, ahead.required - points) if ahead else 0,
+            to_keep=max(0, held.required - points) if held and ends else 0,
         )
 
     def kept_until(self, state: TierState) -> datetime | None:
