@@ -17,6 +17,7 @@ from web.loyalty.booking import Order
 from web.loyalty.customer import customer
 from web.loyalty.event import TIER_DOWNGRADED, TIER_UPGRADED, record
 from web.loyalty.program import Program
+from web.loyalty.standing import Standing
 from web.loyalty.tier import Tier
 from web.loyalty.tiering import Outcome, Rung, Tiering, TierProgress, TierState
 
@@ -116,9 +117,12 @@ def grant_tier(
     return held.tier_id
 
 
-def progress_of(program: Program, tier_id: str | None, counted: int, *, ends: bool) -> TierProgress:
-    """What is missing for the next tier, and for keeping this one after a cycle that `ends`. Minor units."""
-    return tiering_of(program).progress(tier_id, counted, ends=ends)
+def progress_of(program: Program, standing: Standing) -> TierProgress:
+    """What is missing for the next tier, and for keeping this one after its cycle. Minor units, of points or money."""
+    counts_points = program.settings.tiers.balance == "points"
+    counted = standing.tier_carry + (standing.tier_points if counts_points else standing.tier_money)
+    ends = standing.cycle_ends_at is not None
+    return tiering_of(program).progress(standing.tier_id, counted, ends=ends)
 
 
 def tier_named(program: Program, tier_id: str | None) -> Tier | None:
