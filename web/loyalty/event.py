@@ -9,14 +9,40 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.schema import Id, Json, Moment, metadata, new_id, utc_now
 
-CUSTOMER_CREATED = "Customer created"
-WALLET_PASS_REQUESTED = "Wallet pass requested"
+# The eighteen that merchants build on; event_catalogue.py says what each carries.
+CARD_INSTALLED = "Loyalty card installed"
+CARD_UNINSTALLED = "Loyalty card uninstalled"
+CARD_OPENED = "Loyalty card opened"
+CARD_CLICKED = "Loyalty card clicked"
+CAMPAIGN_ASSIGNED = "Campaign assigned"
+BALANCE_CHANGED = "Balance changed"
+TIER_UPGRADED = "Tier upgraded"
+TIER_DOWNGRADED = "Tier downgraded"
+REWARD_REDEEMED_ONLINE = "Reward redeemed (online)"
+REWARD_REDEEMED_IN_STORE = "Reward redeemed (in-store)"
+CUSTOMER_SCANNED = "Customer scanned on POS"
+REFERRAL_COMPLETED = "Referral completed"
 ACCOUNT_VERIFIED = "Account verified"
-# Ours, outside the eighteen: a confirmation link had run out and its owner asked for another.
+CHECK_IN = "Check-in at location"
+CUSTOMER_CREATED = "Customer created"
+CUSTOMER_BIRTHDAY = "Customer birthday"
+CUSTOMER_TAPPED = "Customer tapped"
+WALLET_PASS_REQUESTED = "Wallet pass requested"
+# Further ones, told to those who ask for them by name.
+COUPON_ASSIGNED = "Coupon assigned"
+COUPON_USED = "Coupon used"
+POINTS_EXPIRING = "Points expiring"
+POINTS_EXPIRED = "Points expired"
+CONSENT_CHANGED = "Consent changed"
+REFERRAL_STARTED = "Referral started"
+REFERRAL_BLOCKED = "Referral blocked"
+PASS_UPDATED = "Pass updated"
+REWARD_AVAILABLE = "Reward available"
+CUSTOMER_ERASED = "Customer erased"
+# Between our own rooms, told to nobody outside: a confirmation link had run out, a change of address is under way.
 VERIFICATION_REQUESTED = "Verification requested"
 ADDRESS_CHANGE_REQUESTED = "Address change requested"
 ADDRESS_CHANGED = "Address changed"
-CUSTOMER_ERASED = "Customer erased"
 
 event = Table(
     "event",
@@ -55,6 +81,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     program_id: str
     id: str
     name: str
+    version: int = 1
     customer_id: str | None
     at: datetime
     properties: dict[str, Any]
@@ -118,6 +145,7 @@ def take_waiting(conn: Connection, most: int) -> list[Event]:
             event.c.program_id,
             event.c.id,
             event.c.name,
+            event.c.version,
             event.c.customer_id,
             event.c.at,
             event.c.properties,
