@@ -2,8 +2,10 @@
 
 from web.foundation import delivery
 from web.foundation.schema import metadata
+from web.integrations.webhooks import endpoint
 from web.loyalty import (
     address_change,
+    birthday,
     consent,
     customer,
     event,
@@ -23,6 +25,7 @@ from web.messages import mailbox_store
 
 TABLES = (
     address_change.address_change,
+    birthday.birthday,
     consent.consent_event,
     customer.customer,
     delivery.delivery,
@@ -44,5 +47,6 @@ TABLES = (
     touch.touch,
     visit.visit,
     wallet_pass.wallet_pass,
+    endpoint.webhook_endpoint,
 )
 __all__ = ["TABLES", "metadata"]
