@@ -1,5 +1,6 @@
 """What happened, recorded in the transaction in which it happened. Everything outside follows from these rows."""
 
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -87,6 +88,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     properties: dict[str, Any]
 
 
+_COLUMNS = tuple(event.c[name] for name in Event.__struct_fields__)
+
+
 def record(
     conn: Connection, program_id: str, name: str, customer_id: str | None, properties: dict[str, Any]
 ) -> str:
@@ -142,16 +146,27 @@ def take_waiting(conn: Connection, most: int) -> list[Event]:
         .where(event.c.program_id.in_(programs), event.c.id.in_(ids), event.c.dispatched_at.is_(None))
         .values(dispatched_at=utc_now())
         .returning(
-            event.c.program_id,
-            event.c.id,
-            event.c.name,
-            event.c.version,
-            event.c.customer_id,
-            event.c.at,
-            event.c.properties,
+            *_COLUMNS,
         )
     )
     return sorted((Event(**row._mapping) for row in rows), key=lambda taken: taken.id)
+
+
+def events_since(
+    conn: Connection, program_id: str, names: Collection[str], since: datetime
+) -> Iterator[Event]:
+    """What happened from a moment on and was followed up, oldest first."""
+    rows = conn.execute(
+        select(*_COLUMNS)
+        .where(
+            event.c.program_id == program_id,
+            event.c.name.in_(names),
+            event.c.at >= since,
+            event.c.dispatched_at.is_not(None),
+        )
+        .order_by(event.c.id)
+    )
+    return (Event(**row._mapping) for row in rows)
 
 
 def has_waiting(conn: Connection) -> bool:

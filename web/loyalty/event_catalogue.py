@@ -262,12 +262,16 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def handle(self) -> str:
         """As Shopify Flow spells it: "balance-changed"."""
-        return re.sub("[^a-z0-9]+", "-", self.name.lower()).strip("-")
+        return self.key.replace("_", "-")
 
     @property
     def key(self) -> str:
         """As the envelope's `event` spells it: "balance_changed"."""
-        return self.handle.replace("-", "_")
+        return key_of(self.name)
+
+
+def key_of(name: str) -> str:
+    return re.sub("[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 _EIGHTEEN = (

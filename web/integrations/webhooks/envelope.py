@@ -10,16 +10,17 @@ import msgspec
 from sqlalchemy import and_, bindparam, select
 from sqlalchemy.engine import Connection
 
-from web.foundation.delivery import enqueue
-from web.foundation.schema import utc_now
+from web.foundation.delivery import INSERT, delivery_row
+from web.foundation.schema import new_id, utc_now
 from web.integrations.webhooks.endpoint import Endpoint, endpoints_of, lane_of
 from web.loyalty.customer import customer
-from web.loyalty.event import CUSTOMER_ERASED, Event
-from web.loyalty.event_catalogue import EVENTS
+from web.loyalty.event import CUSTOMER_ERASED, Event, events_since
+from web.loyalty.event_catalogue import EVENTS, key_of
 from web.loyalty.program import Program
 from web.loyalty.touch import touch
 
 WEBHOOK = "webhook"
+TEST = "Webhook test"
 UTM = ("source", "medium", "campaign", "term", "content")
 # Properties that JeriCommerce's documents show beside the event's own, on the outside.
 OUTSIDE = ("campaignId", "url", "browser")
@@ -46,9 +47,30 @@ def follow_up(conn: Connection, program: Program, happened: Event) -> None:
     envelope = compose(conn, program, happened)
     if envelope is None:
         return
-    for endpoint in wanting:
-        payload = {"endpoint": endpoint.id, "name": happened.name, "envelope": envelope}
-        enqueue(conn, program.id, WEBHOOK, lane_of(endpoint.id, happened.customer_id), payload, happened.id)
+    conn.execute(INSERT, [_letter(program, endpoint, happened, envelope) for endpoint in wanting])
+
+
+def tell_again(conn: Connection, program: Program, endpoint: Endpoint, since: datetime) -> int:
+    """Write new letters for all that this endpoint was told since then, under the events' own ids.
+
+    For a receiver that said yes and lost what it got. Of customers they say what is so now. Returns how many.
+    """
+    letters = []
+    for happened in events_since(conn, program.id, endpoint.events, since):
+        envelope = compose(conn, program, happened)
+        if envelope is not None:
+            letters.append(_letter(program, endpoint, happened, envelope))
+    if letters:
+        conn.execute(INSERT, letters)
+    return len(letters)
+
+
+def trial(program: Program) -> dict[str, Any]:
+    """The payload of a letter that tells of nothing, for trying out an endpoint."""
+    happened = Event(
+        program_id=program.id, id=new_id(), name=TEST, customer_id=None, at=utc_now(), properties={}
+    )
+    return {"name": TEST, "envelope": _envelope(program, happened, None)}
 
 
 def compose(conn: Connection, program: Program, happened: Event) -> dict[str, Any] | None:
@@ -59,10 +81,14 @@ def compose(conn: Connection, program: Program, happened: Event) -> dict[str, An
     face = conn.execute(_FACE, {"program": program.id, "customer": happened.customer_id}).one_or_none()
     if face is None and happened.customer_id is not None and happened.name != CUSTOMER_ERASED:
         return None
+    return _envelope(program, happened, face)
+
+
+def _envelope(program: Program, happened: Event, face: Any) -> dict[str, Any]:
     outside = {name: happened.properties[name] for name in OUTSIDE if name in happened.properties}
     return {
         "id": happened.id,
-        "event": EVENTS[happened.name].key,
+        "event": key_of(happened.name),
         "name": happened.name,
         "version": happened.version,
         "createdAt": msgspec.to_builtins(happened.at),
@@ -74,6 +100,13 @@ def compose(conn: Connection, program: Program, happened: Event) -> dict[str, An
         "utm": {name: getattr(face, name, None) for name in UTM},
         "properties": happened.properties,
     }
+
+
+def _letter(
+    program: Program, endpoint: Endpoint, happened: Event, envelope: dict[str, Any]
+) -> dict[str, Any]:
+    payload = {"endpoint": endpoint.id, "name": happened.name, "envelope": envelope}
+    return delivery_row(program.id, WEBHOOK, lane_of(endpoint.id, happened.customer_id), payload, happened.id)
 
 
 def _wants(endpoint: Endpoint, happened: Event, now: datetime) -> bool:
