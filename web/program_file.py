@@ -11,9 +11,9 @@ from sqlalchemy.engine import Connection
 from web.foundation.sealing import Sealer
 from web.loyalty.program import ImageKind, change_program, create_program, set_image
 from web.loyalty.program_settings import InvalidProgram, ProgramSettings
-from web.loyalty.reward import Reward, add_rewards
+from web.loyalty.reward import NewReward, add_rewards
 from web.loyalty.sign import Location, add_location
-from web.loyalty.tier import Tier, add_tiers
+from web.loyalty.tier import NewTier, add_tiers
 from web.wallet.apple.images import PictureError, decode
 
 LARGEST_SIDE = 1200
@@ -29,8 +29,8 @@ class ProgramFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     logo: str | None = None
     icon: str | None = None
     strip: str | None = None
-    tiers: list[Tier] = []
-    rewards: list[Reward] = []
+    tiers: list[NewTier] = []
+    rewards: list[NewReward] = []
     locations: list[Location] = []
 
 

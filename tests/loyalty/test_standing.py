@@ -3,10 +3,11 @@
 from sqlalchemy import update
 
 from tests.loyalty.people import new_customer
+from tests.support.ledger import an_order
 from tests.support.plans import gather_statistics, plan_of, reads_a_whole_table
 from web.foundation.database import Database
 from web.foundation.schema import new_id
-from web.loyalty.ledger import book
+from web.loyalty.points import adjust
 from web.loyalty.program import Program
 from web.loyalty.reward import reward
 from web.loyalty.standing import Standing, standing_of
@@ -19,7 +20,7 @@ async def standing(database: Database, program: Program, customer_id: str) -> St
 
 
 async def earn(database: Database, program: Program, customer_id: str, amount: int) -> None:
-    await database.write(book, program.id, customer_id, amount, reason="Coffee", source="pos", key=new_id())
+    await database.write(adjust, program, customer_id, amount, an_order())
 
 
 async def test_a_new_customer_begins_at_nothing_with_the_cheapest_reward_ahead(

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from tests.pages.steps import customer_of, link_for, new_address, register, registered
+from tests.support.ledger import change_points
 from tests.support.rows import in_database, rows_of
 from tests.support.serving import PIXEL, Server
 from tests.wallet.apple.verifier import Verified, verify
-from web.loyalty.ledger import book
 from web.wallet.apple.development import ROOT
 
 
@@ -20,9 +20,8 @@ def read(server: Server, package: bytes) -> Verified:
 
 
 def earn(server: Server, customer: dict[str, Any], points: int) -> None:
-    def work(conn: Connection) -> int:
-        program, key = customer["program_id"], new_address()
-        return book(conn, program, customer["id"], points, reason="Coffee", source="pos", key=key)
+    def work(conn: Connection) -> None:
+        change_points(conn, "brewbar", customer["id"], points)
 
     in_database(server.environment["DATABASE_URL"], work)
 

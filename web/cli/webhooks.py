@@ -15,6 +15,7 @@ from web.foundation.outgoing import Answer, BadTarget, NoAnswer, Outgoing, check
 from web.foundation.schema import new_id, utc_now
 from web.integrations.webhooks.courier import send
 from web.integrations.webhooks.endpoint import (
+    BY_OPERATOR,
     Endpoint,
     NoSuchEndpoint,
     add_endpoint,
@@ -154,7 +155,7 @@ def webhook_pause(context: Context, slug: str, endpoint_id: str) -> None:
         context,
         slug,
         endpoint_id,
-        lambda conn, program, its: pause_endpoint(conn, program.id, its, "by the operator"),
+        lambda conn, program, its: pause_endpoint(conn, program.id, its, BY_OPERATOR),
     )
     click.echo("Paused.")
 

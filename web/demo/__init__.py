@@ -12,10 +12,11 @@ from web.foundation.schema import new_id, utc_now
 from web.foundation.sealing import Sealer
 from web.foundation.short_code import new_code
 from web.foundation.tokens import for_url
+from web.loyalty.booking import Order
 from web.loyalty.customer import CARD_NUMBER_LENGTH, customer, find_by_address
 from web.loyalty.customer_link import make_session_link
-from web.loyalty.ledger import book
-from web.loyalty.program import Program, program
+from web.loyalty.points import earn, spend
+from web.loyalty.program import Program, load_program, program
 from web.loyalty.wallet_pass import issue_pass
 from web.program_file import create_from_file
 
@@ -37,11 +38,13 @@ def ensure_demo(conn: Connection, sealer: Sealer) -> bool:
     if conn.scalar(select(program.c.id).where(program.c.slug == SLUG)) is not None:
         return False
     program_id = create_from_file(conn, FILE, sealer)
+    demo = load_program(conn, SLUG, sealer)
+    assert demo is not None, "it was just made"
     # The same history on every machine, so that a picture or a bug report can be compared.
     chance = random.Random(10)  # noqa: S311
     for name, email, locale, visits in PEOPLE:
         customer_id = _add_customer(conn, program_id, name, email, locale)
-        _add_history(conn, program_id, customer_id, visits, chance)
+        _add_history(conn, demo, customer_id, visits, chance)
         if visits:
             issue_pass(conn, program_id, customer_id, "apple")
     return True
@@ -69,36 +72,28 @@ def _add_customer(conn: Connection, program_id: str, name: str, email: str, loca
 
 
 def _add_history(
-    conn: Connection, program_id: str, customer_id: str, visits: int, chance: random.Random
+    conn: Connection, demo: Program, customer_id: str, visits: int, chance: random.Random
 ) -> None:
-    points, days = 0, sorted(chance.sample(range(1, 360), visits), reverse=True)
+    days = sorted(chance.sample(range(1, 360), visits), reverse=True)
     for number, day in enumerate(days):
         # Coffee is drunk by day: between eight in the morning and seven in the evening.
         at = (utc_now() - timedelta(days=day)).replace(hour=7, minute=0) + timedelta(
             minutes=chance.randrange(660)
         )
         coffees = chance.choice((1, 1, 1, 2))
-        points = book(
-            conn,
-            program_id,
-            customer_id,
-            10 * coffees,
-            reason="Coffee" if coffees == 1 else "Two coffees",
-            source="pos",
-            key=f"demo:{customer_id}:{number}",
-            at=at,
-        )
+        reason = "Coffee" if coffees == 1 else "Two coffees"
+        key = f"demo:{customer_id}:{number}"
+        bought = Order(key=key, reason=reason, source="pos", at=at, is_history=True)
+        points = earn(conn, demo, customer_id, 10 * coffees, bought).available
         if points >= 100 and chance.random() < 0.5:
-            points = book(
-                conn,
-                program_id,
-                customer_id,
-                -100,
+            given = Order(
+                key=f"{key}:reward",
                 reason="Free coffee",
                 source="reward",
-                key=f"demo:{customer_id}:{number}:reward",
                 at=at + timedelta(minutes=3),
+                is_history=True,
             )
+            spend(conn, demo, customer_id, 100, given)
 
 
 def link_to_own_pages(conn: Connection, demo: Program, base_url: str) -> str | None:

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from web.foundation.finding import Finding
 from web.foundation.schema import utc_now
 from web.foundation.sealing import CannotOpen, Sealer
-from web.integrations.webhooks.endpoint import Endpoint, backlog_of, endpoints_of
+from web.integrations.webhooks.endpoint import BY_OPERATOR, Endpoint, backlog_of, endpoints_of
 from web.integrations.webhooks.secret import secrets_of
 
 FAILING_FOR = timedelta(hours=1)
@@ -34,7 +34,7 @@ def look_at_webhooks(conn: Connection, program_id: str, slug: str, sealer: Seale
 def _look_at(endpoint: Endpoint, slug: str, host: str | None, waiting: int) -> Finding:
     if endpoint.paused_at is not None:
         return Finding(
-            "wrong",
+            "note" if endpoint.pause_reason == BY_OPERATOR else "wrong",
             f"{slug}: the webhook to {host} is paused since {endpoint.paused_at:%Y-%m-%d %H:%M} UTC "
             f"({endpoint.pause_reason}); {waiting} letters wait.",
             f"Once its receiver is well: python -m web webhook resume --program {slug} {endpoint.id}",

@@ -43,9 +43,13 @@ customer = Table(
     Column("visit_id", Id),
     Column("first_touch_id", Id),
     Column("last_touch_id", Id),
+    # The customer that this one turned out to be; everything they had went there.
+    Column("merged_into", Id),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
-    CheckConstraint("email_key is not null or phone is not null", name="reachable_somehow"),
+    CheckConstraint(
+        "email_key is not null or phone is not null or merged_into is not null", name="reachable_somehow"
+    ),
 )
 for _unique in ("email_key", "phone", "external_id", "visit_id", "card_number"):
     Index(f"uq_customer_{_unique}", customer.c.program_id, customer.c[_unique], unique=True)

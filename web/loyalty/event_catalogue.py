@@ -62,7 +62,7 @@ class CampaignAssigned(Properties):
 
 
 class BalanceChanged(Properties):
-    """`amount` is positive; `unit` is "points" or a currency's code; `txn_id` is the ledger entry."""
+    """`amount` is positive; `unit` is what the programme calls its points; `txn_id` is the ledger entry."""
 
     direction: Literal["increase", "decrease"]
     amount: int

@@ -26,7 +26,10 @@ from sqlalchemy.engine import Connection
 from web.foundation.schema import Id, Json, Moment, metadata, new_id, utc_now
 from web.foundation.sealing import Sealer
 from web.foundation.tokens import Key
+from web.loyalty.ledger import has_entries
 from web.loyalty.program_settings import InvalidProgram, Localised, ProgramSettings, check_program
+from web.loyalty.reward import Reward, rewards_of
+from web.loyalty.tier import Tier, tiers_of
 
 program = Table(
     "program",
@@ -90,7 +93,10 @@ class Wording(msgspec.Struct, frozen=True):
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """A programme as the processes hold it in memory. `images` are SHA-256 sums by kind, not the pictures."""
+    """A programme as the processes hold it in memory. `images` are SHA-256 sums by kind, not the pictures.
+
+    `tiers` (lowest first) and `rewards` (cheapest first) are for showing; what decides about points reads them again.
+    """
 
     id: str
     slug: str
@@ -99,6 +105,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     wordings: dict[str, Wording]
     keys: tuple[Key, ...]
     images: dict[str, str]
+    tiers: tuple[Tier, ...] = ()
+    rewards: tuple[Reward, ...] = ()
 
     @property
     def signing_key(self) -> Key:
@@ -143,6 +151,7 @@ def change_program(conn: Connection, slug: str, settings: ProgramSettings) -> st
     Raises: InvalidProgram.
     """
     check_program(slug, settings)
+    _keep_scale(conn, slug, settings)
     now = utc_now()
     program_id: str | None = conn.scalar(
         update(program)
@@ -154,6 +163,14 @@ def change_program(conn: Connection, slug: str, settings: ProgramSettings) -> st
         raise InvalidProgram([f"slug: there is no programme {slug!r}."])
     _keep_wordings(conn, program_id, settings, now)
     return program_id
+
+
+def _keep_scale(conn: Connection, slug: str, settings: ProgramSettings) -> None:
+    known = conn.execute(select(program.c.id, program.c.settings).where(program.c.slug == slug)).one_or_none()
+    if known and known.settings.get("scale", 0) != settings.scale and has_entries(conn, known.id):
+        raise InvalidProgram(
+            ["scale: points were booked already, and what they mean cannot change any more."]
+        )
 
 
 def set_image(conn: Connection, program_id: str, kind: ImageKind, content: bytes) -> None:
@@ -262,6 +279,8 @@ def load_program(conn: Connection, slug: str, sealer: Sealer) -> Program | None:
             for key in keys
         ),
         images={image.kind: image.sha256 for image in images},
+        tiers=tuple(tiers_of(conn, row.id)),
+        rewards=tuple(rewards_of(conn, row.id)),
     )
 
 

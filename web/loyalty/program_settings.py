@@ -98,6 +98,25 @@ class Flows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     require_verified_for: tuple[Literal["redeem"], ...] = ("redeem",)
 
 
+class PointsRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How points live: when they can be spent, when they run out, and what a refund may take back.
+
+    `expiry`: "none"; "after_earn" (so many `expiry_months` and `expiry_days` after they were earned); "rolling" (the
+    same, counted from the last visit); "calendar_end" (at the end of the year, `expiry_months` later).
+    `hold_days`: how long what a purchase earns waits for a return. `grace_days`: how long points that are given back
+    after they ran out may still be spent. `negative`: whether taking back what was spent already leads below zero
+    ("allow") or stops there ("floor"). `mirror`: another system keeps the points and we show them.
+    """
+
+    expiry: Literal["none", "after_earn", "rolling", "calendar_end"] = "none"
+    expiry_months: Annotated[int, Meta(ge=0, le=120)] = 0
+    expiry_days: Annotated[int, Meta(ge=0, le=3650)] = 0
+    grace_days: Annotated[int, Meta(ge=1, le=60)] = 7
+    hold_days: Annotated[int, Meta(ge=0, le=60)] = 0
+    negative: Literal["allow", "floor"] = "floor"
+    mirror: bool = False
+
+
 class Sender(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who signs the mails."""
 
@@ -121,6 +140,7 @@ class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     fields: Annotated[tuple[ExtraField, ...], Meta(max_length=8)] = ()
     consents: Annotated[tuple[Consent, ...], Meta(max_length=6)] = ()
     flows: Flows = Flows()
+    points: PointsRules = PointsRules()
     sender: Sender = Sender()
 
     @property
@@ -152,6 +172,7 @@ def check_program(slug: str, settings: ProgramSettings) -> None:
         *_check_languages(settings),
         *_check_place(settings),
         *_check_fields(settings),
+        *_check_points(settings.points),
     ]
     if problems:
         raise InvalidProgram(problems)
@@ -185,6 +206,12 @@ def _check_place(settings: ProgramSettings) -> list[str]:
         ZoneInfo(settings.timezone)
     except (KeyError, ValueError, OSError):
         return [f"timezone: {settings.timezone!r} is unknown; write one like Europe/Madrid."]
+    return []
+
+
+def _check_points(rules: PointsRules) -> list[str]:
+    if rules.expiry in ("after_earn", "rolling") and not rules.expiry_months + rules.expiry_days:
+        return [f"points.expiry: {rules.expiry!r} needs expiry_months or expiry_days."]
     return []
 
 

@@ -4,8 +4,8 @@ import msgspec
 from sqlalchemy import and_, bindparam, func, select
 from sqlalchemy.engine import Connection
 
+from web.loyalty.balance import balance
 from web.loyalty.customer import customer
-from web.loyalty.ledger import balance
 from web.loyalty.program_settings import Localised
 from web.loyalty.reward import reward
 from web.loyalty.tier import tier

@@ -2,10 +2,7 @@
 
 from litestar import Response, get
 from litestar.params import FromPath
-from sqlalchemy import select
-from sqlalchemy.engine import Connection
 
-from web.loyalty.reward import Reward, reward
 from web.pages.member import member_of
 from web.pages.visitor import AnyRequest
 
@@ -14,7 +11,7 @@ from web.pages.visitor import AnyRequest
 async def rewards(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     member = await member_of(request, slug)
     settings, points = member.program.settings, member.standing.points
-    offered = await member.site.database.read(offered_rewards, member.program.id)
+    offered = [each for each in member.program.rewards if each.active]
     return member.page(
         "rewards/list.html",
         "loyalty/rewards",
@@ -50,13 +47,3 @@ async def referrals(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]
 async def coupons(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     member = await member_of(request, slug)
     return member.page("coupons/list.html", "coupons")
-
-
-def offered_rewards(conn: Connection, program_id: str) -> list[Reward]:
-    """What points buy, the cheapest first."""
-    rows = conn.execute(
-        select(reward.c.title, reward.c.cost, reward.c.description)
-        .where(reward.c.program_id == program_id, reward.c.active.is_(True))
-        .order_by(reward.c.cost)
-    )
-    return [Reward(**row._mapping) for row in rows]

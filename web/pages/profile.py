@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from web.foundation.address import mask_email, mask_phone
 from web.loyalty.address_change import AddressChange, pending_change
 from web.loyalty.customer import Contact, find_contact
-from web.loyalty.ledger import ledger_entry
+from web.loyalty.ledger import EFFECT, ledger_entry
 from web.pages.card_view import card_view
 from web.pages.member import Member, member_of
 from web.pages.visitor import AnyRequest
@@ -80,14 +80,16 @@ def _read(
 ) -> tuple[Contact | None, AddressChange | None, list[Any]]:
     entries = conn.execute(
         select(
-            ledger_entry.c.id,
-            ledger_entry.c.at,
+            ledger_entry.c.number.label("id"),
+            ledger_entry.c.effective_at.label("at"),
             ledger_entry.c.reason,
-            ledger_entry.c.amount,
-            ledger_entry.c.balance_after,
+            EFFECT.label("amount"),
+            ledger_entry.c.available_after.label("balance_after"),
         )
-        .where(ledger_entry.c.program_id == program_id, ledger_entry.c.customer_id == customer_id)
-        .order_by(ledger_entry.c.id.desc())
+        .where(
+            ledger_entry.c.program_id == program_id, ledger_entry.c.customer_id == customer_id, EFFECT != 0
+        )
+        .order_by(ledger_entry.c.number.desc())
         .limit(LATEST)
     ).all()
     return (

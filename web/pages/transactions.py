@@ -7,7 +7,7 @@ from litestar.params import FromPath
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from web.loyalty.ledger import ledger_entry
+from web.loyalty.ledger import EFFECT, ledger_entry
 from web.pages.member import member_of
 from web.pages.profile import entry_view
 from web.pages.visitor import AnyRequest
@@ -20,7 +20,10 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     member = await member_of(request, slug)
     before = request.query_params.get("before", "")
     rows = await member.site.database.read(
-        entries_before, member.program.id, member.customer_id, before if len(before) == 36 else None
+        entries_before,
+        member.program.id,
+        member.customer_id,
+        int(before) if before.isdecimal() and len(before) < 10 else None,
     )
     shown = [entry_view(member, row) for row in rows[:PAGE]]
     return member.page(
@@ -33,15 +36,15 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     )
 
 
-def entries_before(conn: Connection, program_id: str, customer_id: str, before: str | None) -> list[Any]:
+def entries_before(conn: Connection, program_id: str, customer_id: str, before: int | None) -> list[Any]:
     """One page of entries and one more, which tells whether there are older ones."""
     query = select(
-        ledger_entry.c.id,
-        ledger_entry.c.at,
+        ledger_entry.c.number.label("id"),
+        ledger_entry.c.effective_at.label("at"),
         ledger_entry.c.reason,
-        ledger_entry.c.amount,
-        ledger_entry.c.balance_after,
-    ).where(ledger_entry.c.program_id == program_id, ledger_entry.c.customer_id == customer_id)
+        EFFECT.label("amount"),
+        ledger_entry.c.available_after.label("balance_after"),
+    ).where(ledger_entry.c.program_id == program_id, ledger_entry.c.customer_id == customer_id, EFFECT != 0)
     if before is not None:
-        query = query.where(ledger_entry.c.id < before)
-    return list(conn.execute(query.order_by(ledger_entry.c.id.desc()).limit(PAGE + 1)).all())
+        query = query.where(ledger_entry.c.number < before)
+    return list(conn.execute(query.order_by(ledger_entry.c.number.desc()).limit(PAGE + 1)).all())

@@ -15,6 +15,7 @@ from web.loyalty.event_catalogue import EIGHTEEN, names_of
 
 # What waits for a paused endpoint names people; after this long it is forgotten, and no more is gathered.
 KEPT_WHILE_PAUSED = timedelta(days=30)
+BY_OPERATOR = "by the operator"
 
 webhook_endpoint = Table(
     "webhook_endpoint",

@@ -4,10 +4,23 @@ import sqlalchemy as sa
 from alembic import op
 
 from web.foundation.schema import Id, Json, Moment
-from web.loyalty.ledger import APPEND_ONLY
 
 revision = "0001"
 down_revision = None
+
+APPEND_ONLY = {
+    "sqlite": [
+        f"CREATE TRIGGER ledger_entry_no_{verb} BEFORE {verb} ON ledger_entry"
+        " BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+        for verb in ("update", "delete")
+    ],
+    "postgresql": [
+        "CREATE OR REPLACE FUNCTION ledger_is_append_only() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$",
+        "CREATE TRIGGER ledger_entry_append_only BEFORE UPDATE OR DELETE ON ledger_entry"
+        " FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only()",
+    ],
+}
 
 
 def upgrade() -> None:

@@ -1,0 +1,279 @@
+"""Lots: the points of one earning, from the day they can be spent to the day they run out.
+
+What is spent comes from the lot that runs out soonest, the older one first; what is given back returns to the lots
+that it came from. `lot_use` keeps what each entry took (positive) or returned (negative), and is never changed.
+"""
+
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Table,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.engine import Connection
+
+from web.foundation.schema import Id, Moment, metadata, new_id, utc_now
+from web.loyalty.ledger import Amount
+
+lot = Table(
+    "lot",
+    metadata,
+    Column("program_id", Id, primary_key=True),
+    Column("id", Id, primary_key=True),
+    Column("customer_id", Id, nullable=False),
+    # The entry that earned it.
+    Column("entry_id", Id, nullable=False),
+    Column("amount", Amount, nullable=False),
+    Column("remaining", Amount, nullable=False),
+    # Held back until `available_from`.
+    Column("is_pending", Boolean(name="is_pending_is_boolean"), nullable=False),
+    Column("available_from", Moment),
+    Column("expires_at", Moment),
+    Column("created_at", Moment, nullable=False),
+    CheckConstraint(
+        "amount > 0 and remaining >= 0 and remaining <= amount", name="remaining_is_part_of_amount"
+    ),
+)
+_OPEN = (lot.c.remaining > 0) & lot.c.is_pending.is_(False)
+_HELD = (lot.c.remaining > 0) & lot.c.is_pending.is_(True)
+Index("ix_lot_entry", lot.c.program_id, lot.c.entry_id)
+Index(
+    "ix_lot_open",
+    lot.c.program_id,
+    lot.c.customer_id,
+    lot.c.expires_at,
+    lot.c.id,
+    sqlite_where=_OPEN,
+    postgresql_where=_OPEN,
+)
+Index("ix_lot_expiring", lot.c.expires_at, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index("ix_lot_held", lot.c.available_from, sqlite_where=_HELD, postgresql_where=_HELD)
+
+lot_use = Table(
+    "lot_use",
+    metadata,
+    Column("program_id", Id, primary_key=True),
+    Column("entry_id", Id, primary_key=True),
+    Column("lot_id", Id, primary_key=True),
+    Column("amount", Amount, nullable=False),
+    CheckConstraint("amount <> 0", name="amount_moves_something"),
+)
+
+# How many lots are looked at in one statement; a spend rarely needs more than a few.
+CHUNK = 50
+
+
+class Lot(msgspec.Struct, kw_only=True):
+    """One lot as a transaction holds it."""
+
+    program_id: str
+    id: str
+    customer_id: str
+    entry_id: str
+    amount: int
+    remaining: int
+    is_pending: bool = False
+    available_from: datetime | None = None
+    expires_at: datetime | None = None
+    created_at: datetime
+
+
+_COLUMNS = tuple(lot.c[name] for name in Lot.__struct_fields__)
+_TAKE = (
+    update(lot)
+    .where(lot.c.program_id == bindparam("of_program"), lot.c.id == bindparam("of_lot"))
+    .values(remaining=lot.c.remaining - bindparam("taken"))
+)
+_SPENDING_ORDER = (lot.c.expires_at.is_(None), lot.c.expires_at, lot.c.id)
+
+
+def open_lot(
+    conn: Connection,
+    program_id: str,
+    customer_id: str,
+    entry_id: str,
+    amount: int,
+    *,
+    at: datetime,
+    available_from: datetime | None = None,
+    expires_at: datetime | None = None,
+) -> Lot:
+    """The lot of an earning; one that is available later is held back until then."""
+    opened = Lot(
+        program_id=program_id,
+        id=new_id(),
+        customer_id=customer_id,
+        entry_id=entry_id,
+        amount=amount,
+        remaining=amount,
+        is_pending=available_from is not None,
+        available_from=available_from,
+        expires_at=expires_at,
+        created_at=at,
+    )
+    conn.execute(insert(lot), msgspec.structs.asdict(opened))
+    return opened
+
+
+def take(conn: Connection, program_id: str, customer_id: str, entry_id: str, amount: int) -> None:
+    """Take `amount` out of the customer's open lots for an entry: soonest expiry first, then oldest (L10).
+
+    The balance must be locked, and the lots must hold as much.
+    """
+    its = (lot.c.program_id == program_id, lot.c.customer_id == customer_id, _OPEN)
+    missing, chosen = amount, list[tuple[Lot, int]]()
+    while missing:
+        found = conn.execute(
+            select(*_COLUMNS).where(*its).order_by(*_SPENDING_ORDER).limit(CHUNK).offset(len(chosen))
+        ).all()
+        assert found, f"{missing} are in the balance and in no lot"
+        for row in found:
+            if missing:
+                part = min(missing, row.remaining)
+                chosen.append((Lot(**row._mapping), part))
+                missing -= part
+    use(conn, entry_id, chosen)
+
+
+def use(conn: Connection, entry_id: str, parts: list[tuple[Lot, int]]) -> None:
+    """Take a part of each of some lots for an entry; a negative part gives back."""
+    parts = [(its, part) for its, part in parts if part]
+    if not parts:
+        return
+    conn.execute(
+        _TAKE, [{"of_program": its.program_id, "of_lot": its.id, "taken": part} for its, part in parts]
+    )
+    conn.execute(
+        insert(lot_use),
+        [
+            {"program_id": its.program_id, "entry_id": entry_id, "lot_id": its.id, "amount": part}
+            for its, part in parts
+        ],
+    )
+
+
+def give_back(conn: Connection, program_id: str, spent_id: str, entry_id: str, grace: timedelta) -> list[Lot]:
+    """Return what the entry `spent_id` took to the very lots it came from, for the entry `entry_id` (L13).
+
+    A lot that has run out in the meantime may be spent for `grace` from now.
+    """
+    now = utc_now()
+    rows = conn.execute(
+        select(*_COLUMNS, lot_use.c.amount.label("part"))
+        .join(lot_use, (lot_use.c.program_id == lot.c.program_id) & (lot_use.c.lot_id == lot.c.id))
+        .where(lot_use.c.program_id == program_id, lot_use.c.entry_id == spent_id)
+    ).all()
+    returned = []
+    for row in rows:
+        its = Lot(**{name: getattr(row, name) for name in Lot.__struct_fields__})
+        its.remaining += row.part
+        if its.expires_at is not None and its.expires_at <= now:
+            its.expires_at = now + grace
+            conn.execute(
+                update(lot)
+                .where(lot.c.program_id == program_id, lot.c.id == its.id)
+                .values(expires_at=its.expires_at)
+            )
+        returned.append((its, -row.part))
+    use(conn, entry_id, returned)
+    return [its for its, _ in returned]
+
+
+def lot_of(conn: Connection, program_id: str, entry_id: str) -> Lot | None:
+    """The lot that an entry earned."""
+    row = conn.execute(
+        select(*_COLUMNS).where(lot.c.program_id == program_id, lot.c.entry_id == entry_id)
+    ).one_or_none()
+    return None if row is None else Lot(**row._mapping)
+
+
+def open_lots(conn: Connection, program_id: str, customer_id: str, *, held: bool = False) -> list[Lot]:
+    """A customer's lots that hold something, in the order in which they are spent; the `held` ones instead."""
+    rows = conn.execute(
+        select(*_COLUMNS)
+        .where(lot.c.program_id == program_id, lot.c.customer_id == customer_id, _HELD if held else _OPEN)
+        .order_by(*_SPENDING_ORDER)
+    )
+    return [Lot(**row._mapping) for row in rows]
+
+
+def due_lots(conn: Connection, program_id: str, customer_id: str, now: datetime, *, held: bool) -> list[Lot]:
+    """The lots of one customer that run out, or are released, by `now`."""
+    when = _HELD & (lot.c.available_from <= now) if held else _OPEN & (lot.c.expires_at <= now)
+    rows = conn.execute(
+        select(*_COLUMNS)
+        .where(lot.c.program_id == program_id, lot.c.customer_id == customer_id, when)
+        .order_by(lot.c.id)
+    )
+    return [Lot(**row._mapping) for row in rows]
+
+
+def whose_lots_are_due(conn: Connection, now: datetime, most: int, *, held: bool) -> list[tuple[str, str]]:
+    """Programme and customer of lots that run out, or are released, by `now`; the most urgent first."""
+    moment, which = (lot.c.available_from, _HELD) if held else (lot.c.expires_at, _OPEN)
+    rows = conn.execute(
+        select(lot.c.program_id, lot.c.customer_id)
+        .where(which, moment <= now)
+        .group_by(lot.c.program_id, lot.c.customer_id)
+        .order_by(func.min(moment))
+        .limit(most)
+    )
+    return [(row.program_id, row.customer_id) for row in rows]
+
+
+def release(conn: Connection, lots: list[Lot]) -> None:
+    """Let held lots be spent."""
+    for its in lots:
+        conn.execute(
+            update(lot).where(lot.c.program_id == its.program_id, lot.c.id == its.id).values(is_pending=False)
+        )
+
+
+def renew(conn: Connection, program_id: str, customer_id: str, expires_at: datetime) -> None:
+    """Move the day on which a customer's open lots run out, where each visit keeps them all alive."""
+    conn.execute(
+        update(lot)
+        .where(
+            lot.c.program_id == program_id,
+            lot.c.customer_id == customer_id,
+            _OPEN,
+            lot.c.expires_at < expires_at,
+        )
+        .values(expires_at=expires_at)
+    )
+
+
+def expiring_next(conn: Connection, program_id: str, customer_id: str) -> tuple[datetime, int] | None:
+    """When the next points run out, and how many do then; None where none ever will."""
+    first = (
+        select(lot.c.expires_at)
+        .where(
+            lot.c.program_id == program_id,
+            lot.c.customer_id == customer_id,
+            _OPEN,
+            lot.c.expires_at.is_not(None),
+        )
+        .order_by(lot.c.expires_at)
+        .limit(1)
+    )
+    row = conn.execute(first).one_or_none()
+    if row is None:
+        return None
+    amount = conn.scalar(
+        select(func.sum(lot.c.remaining)).where(
+            lot.c.program_id == program_id,
+            lot.c.customer_id == customer_id,
+            _OPEN,
+            lot.c.expires_at <= row.expires_at + timedelta(days=1),
+        )
+    )
+    return row.expires_at, int(amount or 0)
