@@ -2,13 +2,16 @@
 
 from web.foundation import delivery, idempotency
 from web.foundation.schema import metadata
+from web.integrations.webhooks import endpoint
 from web.loyalty import (
     address_change,
     api_key,
     balance,
+    birthday,
     consent,
     customer,
     event,
+    held_tier,
     ledger,
     link,
     lot,
@@ -28,11 +31,13 @@ from web.messages import mailbox_store
 TABLES = (
     address_change.address_change,
     api_key.api_key,
+    birthday.birthday,
     consent.consent_event,
     customer.customer,
     delivery.delivery,
     event.event,
     idempotency.idempotency,
+    held_tier.tier_change,
     ledger.ledger_entry,
     balance.balance,
     link.one_time_link,
@@ -53,5 +58,6 @@ TABLES = (
     touch.touch,
     visit.visit,
     wallet_pass.wallet_pass,
+    endpoint.webhook_endpoint,
 )
 __all__ = ["TABLES", "metadata"]
