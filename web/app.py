@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx
 import structlog
-from litestar import Litestar, asgi
+from litestar import Litestar, Request, Response, asgi
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from web.api import ROUTES, problems
 from web.foundation.assets import Assets
 from web.foundation.database import Database, DatabaseUnreachable, open_database
 from web.foundation.languages import Catalogues
@@ -53,7 +54,7 @@ def create_app(
     settings: Settings | None = None,
     *,
     connect: Callable[..., Database] = open_database,
-    routes: Sequence[Any] = PAGES,
+    routes: Sequence[Any] = (*PAGES, *ROUTES),
 ) -> ASGIApp:
     """The application for an ASGI server: the shell around Litestar.
 
@@ -71,7 +72,7 @@ def create_app(
             *(dev_mailbox.ROUTES if settings.development else ()),
             asgi("/assets", is_mount=True, copy_scope=False)(assets.asgi),
         ],
-        exception_handlers={Exception: errors.answer_error},
+        exception_handlers={Exception: answer_error},
         lifespan=[lambda app: _life(app, settings, connect, metrics, assets)],
         openapi_config=None,
         request_max_body_size=LONGEST_FORM,
@@ -79,7 +80,10 @@ def create_app(
     )
 
     async def refuse(status: int, scope: Scope, receive: Receive, send: Send) -> None:
-        await errors.refuse(app.state.site, status, scope, receive, send)
+        if problems.is_api(scope["path"]):
+            await problems.refuse(settings.base_url, status, scope, receive, send)
+        else:
+            await errors.refuse(app.state.site, status, scope, receive, send)
 
     return Shell(
         app,
@@ -89,6 +93,13 @@ def create_app(
         hosts=settings.hosts,
         trusted_proxies=settings.trusted_proxies,
     )
+
+
+def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """A problem document for programs, a page for people."""
+    if problems.is_api(request.scope["path"]):
+        return problems.answer_problem(request, error, request.app.state.site.settings.base_url)
+    return errors.answer_error(request, error)
 
 
 def load_assets(settings: Settings) -> Assets:

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.database import Database, DatabaseUnreachable
 from web.foundation.delivery import Delivery, Drop, Wait, claim, finish_many, has_due, purge_deliveries
+from web.foundation.idempotency import purge_answers
 from web.foundation.metrics import Metrics
 from web.foundation.schema import utc_now
 from web.integrations.webhooks.health import forget_what_waits_too_long
@@ -152,6 +153,7 @@ def _purge(conn: Connection) -> None:
     purge_links(conn)
     purge_sessions(conn)
     purge_deliveries(conn)
+    purge_answers(conn)
     forget_what_waits_too_long(conn)
 
 

@@ -1,4 +1,4 @@
-"""What follows from an entry: debts are paid, the tier follows, the balance is saved, and what happened is told."""
+"""What follows from an entry: debts are paid, the balance is saved, and what happened is told."""
 
 from sqlalchemy.engine import Connection
 
@@ -19,14 +19,6 @@ def pay_debt(conn: Connection, before: int, entry_id: str, lots: list[lot.Lot]) 
         parts.append((its, part))
         owed -= part
     lot.use(conn, entry_id, parts)
-
-
-def follow_tier(
-    conn: Connection, program: Program, held: Balance, points: int, money: int, cause: str
-) -> None:
-    """Let the tier follow what was gathered or taken back."""
-    held.tier_points += points
-    held.tier_money += money
 
 
 def conclude(

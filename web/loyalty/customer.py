@@ -28,6 +28,8 @@ customer = Table(
     Column("email_key", String(254)),
     Column("phone", String(20)),
     Column("name", String(80)),
+    # The end of `name` that is the last name, where somebody said so.
+    Column("last_name", String(80)),
     Column("locale", String(16), nullable=False),
     # YYYY-MM-DD, or --MM-DD for those who keep the year to themselves.
     Column("birthday", String(10)),

@@ -11,6 +11,7 @@ from sqlalchemy import Column, String, Table, delete, select, update
 from sqlalchemy.engine import Connection
 
 from web.foundation.delivery import DEAD, DROPPED, WAITING, delivery
+from web.foundation.idempotency import forget_answers
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
 from web.loyalty.customer import customer, message_lane
 from web.loyalty.event import CUSTOMER_ERASED, event, record
@@ -83,6 +84,7 @@ def erase(conn: Connection, program_id: str, customer_id: str, address_tags: lis
     counts["customer"] = conn.execute(
         delete(customer).where(customer.c.program_id == program_id, customer.c.id == customer_id)
     ).rowcount
+    forget_answers(conn, program_id, customer_id)
     for tag in address_tags:
         conn.execute(
             insert_or_skip(conn, suppression).values(program_id=program_id, address_tag=tag, created_at=now)
