@@ -1,5 +1,5 @@
 """Every operation, in the order in which the document shows them."""
 
-from web.api import api_keys, locations, programs
+from web.api import api_keys, locations, programs, webhooks
 
-OPERATIONS = (*programs.ROUTES, *locations.ROUTES, *api_keys.ROUTES)
+OPERATIONS = (*programs.ROUTES, *locations.ROUTES, *api_keys.ROUTES, *webhooks.ROUTES)

@@ -17,7 +17,7 @@ from web.foundation.delivery import Delivery, enqueue
 from web.foundation.outgoing import Outgoing
 from web.foundation.schema import utc_now
 from web.foundation.sealing import Sealer
-from web.integrations.webhooks import courier
+from web.integrations.webhooks import courier, envelope
 from web.integrations.webhooks.courier import Courier
 from web.integrations.webhooks.endpoint import (
     BY_OPERATOR,
@@ -225,17 +225,25 @@ async def test_a_removed_one_is_told_nothing_that_waited(office: Office, receive
         await office.endpoint(endpoint_id)
 
 
-async def test_who_lost_what_it_got_is_told_it_all_again(office: Office, receiver: Receiver) -> None:
+async def test_who_lost_what_it_got_is_told_it_all_again(
+    office: Office, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     endpoint_id, _ = await office.add(receiver.url, ["Customer tapped"])
     begun = utc_now()
-    ids = [await office.happen("Customer tapped", None, number=number) for number in range(3)]
+    ids = [await office.happen("Customer tapped", None, number=number) for number in range(2)]
+    await asyncio.sleep(0.005)
+    ids.append(await office.happen("Customer tapped", None, number=2))
     await office.happen("Check-in at location", None)
     await office.work_off()
     receiver.requests.clear()
     endpoint = await office.endpoint(endpoint_id)
-    for since, count in ((begun, 3), (utc_now(), 0)):
-        told = await office.database.write(tell_again, office.program, endpoint, since)
-        assert told == count
+    monkeypatch.setattr(envelope, "AGAIN_AT_ONCE", 2)
+    count, since = await office.database.write(tell_again, office.program, endpoint, begun)
+    assert count == 2
+    assert since is not None
+    assert await office.database.write(tell_again, office.program, endpoint, since) == (1, None)
+    later = utc_now() + timedelta(seconds=1)
+    assert await office.database.write(tell_again, office.program, endpoint, later) == (0, None)
     await office.work_off()
     assert [request.envelope["id"] for request in receiver.requests] == ids, "their ids are the events' own"
 
