@@ -10,3 +10,6 @@ OPERATIONS = (
     *locations.ROUTES,
     *api_keys.ROUTES,
 )
+from web.api import api_keys, locations, programs, webhooks
+
+OPERATIONS = (*programs.ROUTES, *locations.ROUTES, *api_keys.ROUTES, *webhooks.ROUTES)

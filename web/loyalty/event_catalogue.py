@@ -85,10 +85,10 @@ class Rung(Properties):
 
 
 class TierUpgraded(Properties):
-    """`previous` is null for somebody's first tier; `expires_at` for one that is kept for life."""
+    """`previous` is null for somebody's first tier, `expires_at` for one that is kept for life."""
 
     previous: Rung | None
-    current: Rung
+    current: Rung | None
     tier_points: int
     entered_at: datetime
     expires_at: datetime | None
