@@ -134,6 +134,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
 
     flow_id: str
     type: str
+    recurrence: Recurrence
     checks: tuple[Check, ...]
     points: int
     each: int
@@ -206,6 +207,7 @@ def evaluate(
         trace=Trace(
             flow_id=rules.id,
             type=rules.type,
+            recurrence=rules.recurrence,
             checks=checks,
             points=points,
             each=rules.points,
@@ -264,11 +266,6 @@ def remaining(rules: FlowRules, taken: Taken, spent: int = 0) -> int | None:
     if rules.most is not None:
         left.append(rules.most - len(taken.in_all) - spent)
     return max(0, min(left)) if left else None
-
-
-def share(earned: int, part: int, base: int) -> int:
-    """What of `earned` belongs to `part` of `base`, rounded half up; all parts together are all of it (L12)."""
-    return (2 * earned * part + base) // (2 * base)
 
 
 def _exact(rules: FlowRules, base: int, factors: Sequence[Factor]) -> Fraction:

@@ -21,7 +21,7 @@ from web.loyalty.booking import KeyReused, Order
 from web.loyalty.earning import judge
 from web.loyalty.earning_flow import flows_of
 from web.loyalty.earning_record import carried, earning, keep_carried, keep_earning
-from web.loyalty.earning_rules import PURCHASE, Amount, Channel, Evaluation, Happening, Line, Trace, share
+from web.loyalty.earning_rules import PURCHASE, Amount, Channel, Evaluation, Happening, Line, Trace
 from web.loyalty.ledger import Amount as AmountColumn
 from web.loyalty.program import Program
 
@@ -202,7 +202,7 @@ def _settle(conn: Connection, program_id: str, row: Any, found: Any, refunded: d
     after = sum(refunded[line_id] for line_id in row.line_ids)
     if not row.base or after == before:
         return 0
-    takes = share(row.points, after, row.base) - row.taken_back
+    takes = points.share(row.points, after, row.base) - row.taken_back
     left = carried(conn, program_id, found.customer_id, row.flow_id)
     left += takes - row.exact * Fraction(after - before, row.base)
     keep_carried(conn, program_id, found.customer_id, row.flow_id, left)
