@@ -173,9 +173,17 @@ def set_balance(conn: Connection, program: Program, customer_id: str, target: in
 
 
 def reverse(
-    conn: Connection, program: Program, entry_id: str, order: Order, *, amount: int | None = None
+    conn: Connection,
+    program: Program,
+    entry_id: str,
+    order: Order,
+    *,
+    amount: int | None = None,
+    money: int | None = None,
 ) -> Booked:
     """Take back what an entry gave, in full or `amount` of it; never more than it gave, all reversals together.
+
+    `money` is what was given back of what was paid, for tiers that count money; the points' share of it if left out.
 
     Points still held back are taken from there. What was spent already is taken from the rest of the balance:
     below zero where the programme allows it, else the programme bears it. The tier's count goes back too.
@@ -198,13 +206,14 @@ def reverse(
             or not 0 < wanted <= left
         ):
             raise NotReversible(entry_id)
-        tier_points = _share(earned.tier_points, taken + wanted, earned.amount) - tier_taken
-        tier_money = _share(earned.tier_money, taken + wanted, earned.amount) - money_taken
-        first_id = _claw_back(conn, program, held, earned, wanted, order, asked, -tier_points, -tier_money)
+        tier_points = share(earned.tier_points, taken + wanted, earned.amount) - tier_taken
+        if money is None:
+            money = share(earned.tier_money, taken + wanted, earned.amount) - money_taken
+        first_id = _claw_back(conn, program, held, earned, wanted, order, asked, -tier_points, -money)
     except Repeated as repeated:
         return repeated.booked
     held.lifetime_earned -= wanted
-    held_tier.follow(conn, program, held, -tier_points, -tier_money, order)
+    held_tier.follow(conn, program, held, -tier_points, -money, order)
     return conclude(conn, program, held, before, first_id, wanted, order)
 
 
@@ -351,7 +360,7 @@ def _refuse_mirrored(program: Program) -> None:
         raise InMirrorMode("another system keeps this programme's points: set the balance instead")
 
 
-def _share(whole: int, part: int, of: int) -> int:
+def share(whole: int, part: int, of: int) -> int:
     """`whole` x part / of, rounded half up; whatever the parts, all of them together are the whole."""
     sign = -1 if whole < 0 else 1
     return sign * ((2 * abs(whole) * part + of) // (2 * of))
