@@ -21,6 +21,8 @@ from web.foundation.metrics import Metrics
 from web.foundation.rendering import Renderer
 from web.foundation.sealing import Sealer
 from web.foundation.shell import Shell
+from web.loyalty.chores import chores
+from web.loyalty.clock import Clock
 from web.loyalty.programs import Programs
 from web.loyalty.wallet_pass import GOOGLE_CARD
 from web.messages.deliveries import Messenger, follow_up
@@ -178,6 +180,7 @@ def make_worker(site: Site, mail: Sender, sms: Sender, client: httpx.AsyncClient
         handlers={**messenger.handlers(), GOOGLE_CARD: google_cards(site, client).store},
         follow_ups=[follow_up],
         work_to_do=site.work_to_do,
+        clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
     )
 
 

@@ -5,6 +5,7 @@ from web.foundation.schema import metadata
 from web.loyalty import (
     address_change,
     balance,
+    clock,
     consent,
     customer,
     event,
@@ -25,6 +26,7 @@ from web.messages import mailbox_store
 
 TABLES = (
     address_change.address_change,
+    clock.clock_run,
     consent.consent_event,
     customer.customer,
     delivery.delivery,

@@ -1,4 +1,7 @@
-"""The worker: turns events into deliveries and makes them, inside the web process or as a process of its own."""
+"""The worker: turns events into deliveries and makes them, inside the web process or as a process of its own.
+
+Beside that it does what becomes due by the passing of time.
+"""
 
 import asyncio
 import contextlib
@@ -13,6 +16,7 @@ from web.foundation.database import Database, DatabaseUnreachable
 from web.foundation.delivery import Delivery, Drop, claim, finish_many, has_due, purge_deliveries
 from web.foundation.metrics import Metrics
 from web.foundation.schema import utc_now
+from web.loyalty.clock import Clock
 from web.loyalty.event import Event, has_waiting, take_waiting
 from web.loyalty.link import purge_links
 from web.loyalty.program import Program
@@ -47,10 +51,24 @@ class Worker:
     handlers: dict[str, Handler]
     follow_ups: list[FollowUp]
     work_to_do: asyncio.Event
+    clock: Clock | None = None
     _stopping: bool = field(default=False)
 
     async def run(self) -> None:
         """Work until `stop`; a database that is away is waited for."""
+        if self.clock is None:
+            await self._deliver_for_ever()
+        else:
+            await asyncio.gather(self.clock.run(), self._deliver_for_ever())
+
+    def stop(self) -> None:
+        """Let the round that is under way end, and no other begin."""
+        self._stopping = True
+        self.work_to_do.set()
+        if self.clock is not None:
+            self.clock.stop()
+
+    async def _deliver_for_ever(self) -> None:
         purged = utc_now() - PURGE_EVERY
         while not self._stopping:
             self.work_to_do.clear()
@@ -68,11 +86,6 @@ class Worker:
             if not busy:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.work_to_do.wait(), IDLE_SECONDS)
-
-    def stop(self) -> None:
-        """Let the round that is under way end, and no other begin."""
-        self._stopping = True
-        self.work_to_do.set()
 
     async def work_once(self) -> bool:
         """One round: what happened becomes deliveries, and what is due is delivered. True if there was any."""

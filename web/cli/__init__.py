@@ -2,7 +2,7 @@
 
 import click
 
-from web.cli import programs, serving, support, texts
+from web.cli import clock, programs, serving, support, texts
 from web.cli.base import Context, Sentences
 from web.settings import load_settings
 
@@ -26,6 +26,7 @@ for _command in (
     support.link,
     support.customer,
     support.deliveries,
+    clock.clock,
     texts.mails,
     texts.translate,
 ):
