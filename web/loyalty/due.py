@@ -56,7 +56,12 @@ def expire_due(conn: Connection, program: Program, customer_id: str, now: dateti
         program.id,
         POINTS_EXPIRED,
         customer_id,
-        {"amount": amount, "balance": held.available, "txnId": entry_id},
+        {
+            "amount": amount,
+            "balance": held.available,
+            "scale": program.settings.scale,
+            "txnId": entry_id,
+        },
     )
     return conclude(conn, program, held, before, entry_id, amount, order)
 
@@ -64,7 +69,7 @@ def expire_due(conn: Connection, program: Program, customer_id: str, now: dateti
 def warn_due(conn: Connection, program: Program, customer_id: str, now: datetime) -> None:
     """Tell them what runs out soon: the most urgent day only, so that nobody is told twice on one morning."""
     timezone = program.settings.timezone
-    lock_balance(conn, program.id, customer_id)
+    held = lock_balance(conn, program.id, customer_id)
     lots = lot.due_lots(conn, program.id, customer_id, now, "warning")
     for its in lots:
         again = next_warning(its.expires_at, timezone, now)
@@ -81,7 +86,9 @@ def warn_due(conn: Connection, program: Program, customer_id: str, now: datetime
         customer_id,
         {
             "amount": lot.amount_expiring(conn, program.id, customer_id, day_begins, day_ends),
-            "expiresAt": ends,
+            "balance": held.available,
+            "scale": program.settings.scale,
+            "expiresAt": ends.isoformat(),
             "daysLeft": (last - now.astimezone(zone).date()).days,
         },
     )
