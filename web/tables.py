@@ -8,6 +8,7 @@ from web.loyalty import (
     api_key,
     balance,
     birthday,
+    clock,
     consent,
     customer,
     earning_flow,
@@ -34,6 +35,7 @@ from web.messages import mailbox_store
 
 TABLES = (
     address_change.address_change,
+    clock.clock_run,
     api_key.api_key,
     birthday.birthday,
     consent.consent_event,
