@@ -5,7 +5,10 @@ from web.foundation.schema import metadata
 from web.loyalty import (
     address_change,
     balance,
+    code_pool,
     consent,
+    coupon,
+    coupon_code,
     customer,
     event,
     ledger,
@@ -13,6 +16,7 @@ from web.loyalty import (
     lot,
     personal_data,
     program,
+    redemption,
     reward,
     session,
     sign,
@@ -25,7 +29,10 @@ from web.messages import mailbox_store
 
 TABLES = (
     address_change.address_change,
+    code_pool.pool_code,
     consent.consent_event,
+    coupon.coupon,
+    coupon_code.coupon_code,
     customer.customer,
     delivery.delivery,
     event.event,
@@ -40,6 +47,7 @@ TABLES = (
     program.program_image,
     program.consent_wording,
     program.signing_key,
+    redemption.redemption,
     reward.reward,
     session.session,
     sign.location,

@@ -21,6 +21,11 @@ BALANCE_CHANGED = "Balance changed"
 REWARD_AVAILABLE = "Reward available"
 POINTS_EXPIRING = "Points expiring"
 POINTS_EXPIRED = "Points expired"
+REWARD_REDEEMED_ONLINE = "Reward redeemed (online)"
+REWARD_REDEEMED_IN_STORE = "Reward redeemed (in-store)"
+COUPON_ASSIGNED = "Coupon assigned"
+COUPON_USED = "Coupon used"
+COUPON_RUNNING_LOW = "Coupon running low"
 
 event = Table(
     "event",
