@@ -19,9 +19,12 @@ from web.foundation.languages import Catalogues
 from web.foundation.limits import Limits
 from web.foundation.logs import configure_logs
 from web.foundation.metrics import Metrics
+from web.foundation.outgoing import Outgoing
 from web.foundation.rendering import Renderer
 from web.foundation.sealing import Sealer
 from web.foundation.shell import Shell
+from web.integrations.webhooks import envelope
+from web.integrations.webhooks.courier import Courier
 from web.loyalty.programs import Programs
 from web.loyalty.wallet_pass import GOOGLE_CARD
 from web.messages.deliveries import Messenger, follow_up
@@ -124,7 +127,8 @@ async def _life(
     app.state.site = site
     async with httpx.AsyncClient() as client:
         mail, sms = senders(settings, database, client)
-        worker = make_worker(site, mail, sms, client)
+        outgoing = make_outgoing(settings)
+        worker = make_worker(site, mail, sms, client, outgoing)
         tasks = [asyncio.create_task(keep_current(programs))]
         if settings.worker:
             tasks.append(asyncio.create_task(worker.run()))
@@ -142,6 +146,7 @@ async def _life(
             await asyncio.gather(*tasks, return_exceptions=True)
             await mail.close()
             await sms.close()
+            await outgoing.close()
             await database.close()
 
 
@@ -169,7 +174,13 @@ def make_site(
     )
 
 
-def make_worker(site: Site, mail: Sender, sms: Sender, client: httpx.AsyncClient) -> Worker:
+def make_outgoing(settings: Settings) -> Outgoing:
+    return Outgoing(private=settings.webhook_allow_private)
+
+
+def make_worker(
+    site: Site, mail: Sender, sms: Sender, client: httpx.AsyncClient, outgoing: Outgoing
+) -> Worker:
     """The worker of a process, with every vendor's and every channel's part in it."""
     messenger = Messenger(
         database=site.database,
@@ -186,9 +197,14 @@ def make_worker(site: Site, mail: Sender, sms: Sender, client: httpx.AsyncClient
         database=site.database,
         programs=site.programs,
         metrics=site.metrics,
-        handlers={**messenger.handlers(), GOOGLE_CARD: google_cards(site, client).store},
-        follow_ups=[follow_up],
+        handlers={
+            **messenger.handlers(),
+            **Courier(site.database, site.sealer, outgoing).handlers(),
+            GOOGLE_CARD: google_cards(site, client).store,
+        },
+        follow_ups=[follow_up, envelope.follow_up],
         work_to_do=site.work_to_do,
+        slow=frozenset((envelope.WEBHOOK,)),
     )
 
 

@@ -2,18 +2,20 @@
 
 from web.foundation import delivery, idempotency
 from web.foundation.schema import metadata
+from web.integrations.webhooks import endpoint
 from web.loyalty import (
     address_change,
     api_key,
     balance,
+    birthday,
     consent,
     customer,
     event,
     held_tier,
     ledger,
     link,
-    membership,
     lot,
+    membership,
     personal_data,
     program,
     reward,
@@ -29,6 +31,7 @@ from web.messages import mailbox_store
 TABLES = (
     address_change.address_change,
     api_key.api_key,
+    birthday.birthday,
     consent.consent_event,
     customer.customer,
     delivery.delivery,
@@ -55,5 +58,6 @@ TABLES = (
     touch.touch,
     visit.visit,
     wallet_pass.wallet_pass,
+    endpoint.webhook_endpoint,
 )
 __all__ = ["TABLES", "metadata"]

@@ -65,7 +65,12 @@ def _tell_of_rewards(conn: Connection, program: Program, held: Balance, before: 
     """Each reward that came within reach with this change, once for each crossing (B24)."""
     for reward in program.rewards:
         if reward.active and before < reward.cost <= held.available:
-            properties = {"rewardId": reward.id, "cost": reward.cost, "balance": held.available}
+            properties = {
+                "rewardId": reward.id,
+                "rewardTitle": program.settings.say(reward.title, program.settings.default_language),
+                "cost": reward.cost,
+                "balance": held.available,
+            }
             record(conn, program.id, REWARD_AVAILABLE, held.customer_id, properties)
 
 

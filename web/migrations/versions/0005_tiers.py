@@ -6,7 +6,7 @@ from alembic import op
 from web.foundation.schema import Id, Moment
 
 revision = "0005"
-down_revision = "0002"
+down_revision = "0004"
 
 
 def upgrade() -> None:
