@@ -6,7 +6,7 @@ where the purchase that earned it is returned. In a programme whose points anoth
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
@@ -35,7 +35,6 @@ from web.loyalty.program_settings import ReferralAction
 JOINED, QUALIFIED, FLAGGED = "joined", "qualified", "flagged"
 BLOCKED, REWARDED, REVERSED = "blocked", "rewarded", "reversed"
 STATES = (JOINED, QUALIFIED, FLAGGED, BLOCKED, REWARDED, REVERSED)
-Side = Literal["advocate", "friend"]
 
 _STATES = ", ".join(f"'{name}'" for name in STATES)
 
@@ -47,7 +46,7 @@ referral = Table(
     Column("advocate_id", Id, nullable=False),
     Column("friend_id", Id, nullable=False),
     Column("state", String(12), nullable=False),
-    # Why it is blocked, one of REASONS in referral_rules.py.
+    # Why it is blocked, one of REASONS in referral_start.py.
     Column("blocked_by", String(24)),
     Column("signals", Json, nullable=False),
     # What was promised: later changes of the programme do not touch it.
@@ -147,7 +146,7 @@ class Referral(msgspec.Struct, frozen=True, kw_only=True):
     rewarded_at: datetime | None
 
 
-class Totals(msgspec.Struct, frozen=True):
+class Totals(NamedTuple):
     """What came of a customer's referrals: friends who joined, those who brought points, and how many points."""
 
     joined: int

@@ -52,17 +52,20 @@ REASONS = {
 
 # Services whose whole purpose is an address for ten minutes; the ones that are met most.
 DISPOSABLE_DOMAINS = frozenset(
-    """
-    10minutemail.com 20minutemail.com 33mail.com burnermail.io byom.de discard.email discardmail.com dispostable.com
-    emailondeck.com fakeinbox.com getairmail.com getnada.com grr.la guerrillamail.biz guerrillamail.com
-    guerrillamail.de guerrillamail.info guerrillamail.net guerrillamail.org guerrillamailblock.com inboxkitten.com
-    mail-temp.com mailcatch.com maildrop.cc mailinator.com mailinator.net mailnesia.com mailnull.com mailsac.com
-    mailtemp.net minutemail.com mintemail.com moakt.cc moakt.com mohmal.com mytemp.email nada.email pokemail.net
-    sharklasers.com spam4.me spamgourmet.com temp-mail.io temp-mail.org tempail.com tempinbox.com tempmail.dev
-    tempmail.net tempmailo.com tempr.email throwawaymail.com trash-mail.com trashmail.com trashmail.de trashmail.net
-    wegwerfmail.de yopmail.com yopmail.fr yopmail.net
-    """.split()
-)
+    {
+        "10minutemail.com", "20minutemail.com", "33mail.com", "burnermail.io", "byom.de", "discard.email",
+        "discardmail.com", "dispostable.com", "emailondeck.com", "fakeinbox.com", "getairmail.com",
+        "getnada.com", "grr.la", "guerrillamail.biz", "guerrillamail.com", "guerrillamail.de",
+        "guerrillamail.info", "guerrillamail.net", "guerrillamail.org", "guerrillamailblock.com",
+        "inboxkitten.com", "mail-temp.com", "mailcatch.com", "maildrop.cc", "mailinator.com", "mailinator.net",
+        "mailnesia.com", "mailnull.com", "mailsac.com", "mailtemp.net", "minutemail.com", "mintemail.com",
+        "moakt.cc", "moakt.com", "mohmal.com", "mytemp.email", "nada.email", "pokemail.net", "sharklasers.com",
+        "spam4.me", "spamgourmet.com", "temp-mail.io", "temp-mail.org", "tempail.com", "tempinbox.com",
+        "tempmail.dev", "tempmail.net", "tempmailo.com", "tempr.email", "throwawaymail.com", "trash-mail.com",
+        "trashmail.com", "trashmail.de", "trashmail.net", "wegwerfmail.de", "yopmail.com", "yopmail.fr",
+        "yopmail.net",
+    }
+)  # fmt: skip
 
 _NO_LETTER = re.compile(r"[^a-z]+")
 # Shorter local parts meet by chance: "info" has a namesake at every domain.
@@ -70,9 +73,10 @@ _TELLING = 6
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one side: the e-mail address's key and the name, where they gave them."""
+    """What is known of one side: the e-mail address's key, the phone and the name, where they gave them."""
 
     email_key: str | None = None
+    phone: str | None = None
     name: str | None = None
 
 
