@@ -5,6 +5,7 @@ only `program` itself and the short codes of signs, which are looked up before t
 stand outside that rule.
 """
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -29,10 +30,17 @@ metadata = MetaData(
     }
 )
 
+_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 
 def new_id() -> str:
     """A UUIDv7 as text: unique everywhere, and later ones sort after earlier ones."""
     return str(uuid_utils.uuid7())
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` is written as our ids are; PostgreSQL refuses to look for anything else."""
+    return _ID.fullmatch(text) is not None
 
 
 def utc_now() -> datetime:

@@ -1,4 +1,4 @@
-"""What follows from an entry: debts are paid, the tier follows, the balance is saved, and what happened is told."""
+"""What follows from an entry: debts are paid, the balance is saved, and what happened is told."""
 
 from sqlalchemy.engine import Connection
 
@@ -19,14 +19,6 @@ def pay_debt(conn: Connection, before: int, entry_id: str, lots: list[lot.Lot]) 
         parts.append((its, part))
         owed -= part
     lot.use(conn, entry_id, parts)
-
-
-def follow_tier(
-    conn: Connection, program: Program, held: Balance, points: int, money: int, cause: str
-) -> None:
-    """Let the tier follow what was gathered or taken back."""
-    held.tier_points += points
-    held.tier_money += money
 
 
 def conclude(
@@ -73,7 +65,12 @@ def _tell_of_rewards(conn: Connection, program: Program, held: Balance, before: 
     """Each reward that came within reach with this change, once for each crossing (B24)."""
     for reward in program.rewards:
         if reward.active and before < reward.cost <= held.available:
-            properties = {"rewardId": reward.id, "cost": reward.cost, "balance": held.available}
+            properties = {
+                "rewardId": reward.id,
+                "rewardTitle": program.settings.say(reward.title, program.settings.default_language),
+                "cost": reward.cost,
+                "balance": held.available,
+            }
             record(conn, program.id, REWARD_AVAILABLE, held.customer_id, properties)
 
 

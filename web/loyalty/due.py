@@ -50,6 +50,11 @@ def expire_due(conn: Connection, program: Program, customer_id: str, now: dateti
         program.id,
         POINTS_EXPIRED,
         customer_id,
-        {"amount": amount, "balance": held.available, "txnId": entry_id},
+        {
+            "amount": amount,
+            "balance": held.available,
+            "scale": program.settings.scale,
+            "txnId": entry_id,
+        },
     )
     return conclude(conn, program, held, before, entry_id, amount, order)

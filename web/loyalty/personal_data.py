@@ -11,6 +11,7 @@ from sqlalchemy import Column, String, Table, delete, select, update
 from sqlalchemy.engine import Connection
 
 from web.foundation.delivery import DEAD, DROPPED, WAITING, delivery
+from web.foundation.idempotency import forget_answers
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
 from web.loyalty.customer import customer, message_lane
 from web.loyalty.event import CUSTOMER_ERASED, event, record
@@ -59,7 +60,6 @@ def erase(conn: Connection, program_id: str, customer_id: str, address_tags: lis
         .where(wallet_pass.c.program_id == program_id, wallet_pass.c.customer_id == customer_id)
         .values(status="voided", voided_at=now)
     )
-    _forget_messages(conn, program_id, customer_id)
     visits = metadata.tables["visit"]
     touches = metadata.tables["touch"]
     visit_ids = select(customer.c.visit_id).where(
@@ -79,9 +79,12 @@ def erase(conn: Connection, program_id: str, customer_id: str, address_tags: lis
         .where(event.c.program_id == program_id, event.c.customer_id == customer_id)
         .values(properties={})
     )
+    # Only now: whoever was just about to write down what follows from an event held its row until they had done so.
+    _forget_deliveries(conn, program_id, customer_id)
     counts["customer"] = conn.execute(
         delete(customer).where(customer.c.program_id == program_id, customer.c.id == customer_id)
     ).rowcount
+    forget_answers(conn, program_id, customer_id)
     for tag in address_tags:
         conn.execute(
             insert_or_skip(conn, suppression).values(program_id=program_id, address_tag=tag, created_at=now)
@@ -112,13 +115,14 @@ def _rows(conn: Connection, table: Table, *where: Any) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in conn.execute(select(*columns).where(*where))]
 
 
-def _forget_messages(conn: Connection, program_id: str, customer_id: str) -> None:
-    """Messages on their way to this person are not sent any more, and what they said is forgotten."""
+def _forget_deliveries(conn: Connection, program_id: str, customer_id: str) -> None:
+    """What is on its way to this person, or tells others of them, is not sent any more, and is forgotten."""
+    theirs = select(event.c.id).where(event.c.program_id == program_id, event.c.customer_id == customer_id)
     conn.execute(
         update(delivery)
         .where(
             delivery.c.program_id == program_id,
-            delivery.c.lane.startswith(message_lane(customer_id)),
+            delivery.c.lane.startswith(message_lane(customer_id)) | delivery.c.event_id.in_(theirs),
             delivery.c.state.in_((WAITING, DEAD)),
         )
         .values(payload={}, state=DROPPED, ended_at=utc_now())

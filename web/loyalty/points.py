@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import utc_now
-from web.loyalty import lot
-from web.loyalty.aftermath import conclude, follow_tier, pay_debt, what_is_left
+from web.loyalty import held_tier, lot
+from web.loyalty.aftermath import conclude, pay_debt, what_is_left
 from web.loyalty.balance import Balance, lock_balance, save_balance
 from web.loyalty.booking import (
     Booked,
@@ -204,7 +204,7 @@ def reverse(
     except Repeated as repeated:
         return repeated.booked
     held.lifetime_earned -= wanted
-    follow_tier(conn, program, held, -tier_points, -tier_money, "refund")
+    held_tier.follow(conn, program, held, -tier_points, -tier_money, order)
     return conclude(conn, program, held, before, first_id, wanted, order)
 
 
@@ -302,7 +302,7 @@ def _give(
     if not until:
         pay_debt(conn, before, entry_id, [opened])
     held.lifetime_earned += amount
-    follow_tier(conn, program, held, tier_points, money, "earned")
+    held_tier.follow(conn, program, held, tier_points, money, order)
     return conclude(conn, program, held, before, entry_id, amount, order)
 
 

@@ -56,8 +56,9 @@ def follow_up(conn: Connection, program: Program, happened: Event) -> None:
             asking = {**payload, "change": happened.properties["changeId"], "side": side}
             # The two have nothing to do with each other: a full inbox on one side holds up nobody.
             enqueue(conn, program.id, ADDRESS_CHANGE, f"{lane}:{side}", asking, happened.id)
-    if happened.name == WALLET_PASS_REQUESTED and happened.properties.get("delivery") == "message":
-        payload |= {"cause": happened.properties["cause"], "asked": happened.properties["asked"]}
+    if happened.name == WALLET_PASS_REQUESTED and happened.properties.get("delivery") in ("email", "sms"):
+        asked = {name: happened.properties[name] for name in ("browser", "device")}
+        payload |= {"cause": happened.properties["cause"], "asked": asked}
         enqueue(conn, program.id, CARD_LINK, lane, payload, happened.id)
 
 

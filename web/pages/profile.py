@@ -14,6 +14,7 @@ from web.loyalty.ledger import EFFECT, ledger_entry
 from web.pages.card_view import card_view
 from web.pages.entry_view import SHORT, entry_view
 from web.pages.member import member_of
+from web.pages.tier_view import tier_view
 from web.pages.visitor import AnyRequest
 from web.pages.wallet_view import wallet_view
 
@@ -28,6 +29,7 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
         "profile/show.html",
         "profile",
         card=card_view(member.visitor, member.standing),
+        tier=tier_view(member),
         contact=contact_view(contact),
         change=change_view(change),
         entries=[entry_view(member, entry) for entry in entries],
