@@ -23,7 +23,7 @@ FORGET = "forget"
 # Secrets and hashes of secrets are nobody's data, and would let a stolen export open doors.
 HIDDEN = frozenset(("token", "token_hash", "jti_hash", "address_hash", "inbox_hash"))
 # What the merchant's books need stays, without a name: it is tied to an id that leads nowhere any more.
-KEPT_WITHOUT_NAME = frozenset(("ledger_entry", "balance", "consent_event"))
+KEPT_WITHOUT_NAME = frozenset(("ledger_entry", "balance", "consent_event", "redemption", "coupon_code"))
 
 # Only a keyed hash is left of an erased address, so that an import does not bring the person back.
 suppression = Table(

@@ -114,6 +114,8 @@ def settle(conn: Connection, program: Program, reserve_id: str, order: Order) ->
 def give_back(conn: Connection, program: Program, spent_id: str, order: Order) -> Booked:
     """Return what the entry `spent_id` took, or set aside, to the very lots it came from. In full, and once.
 
+    What was set aside and settled since is returned by the settling entry: the lots are those of the first one.
+
     Raises: NotReversible, KeyReused.
     """
     spent, held = _lock_entry(conn, program, spent_id)
@@ -121,8 +123,9 @@ def give_back(conn: Connection, program: Program, spent_id: str, order: Order) -
     before = held.available
     try:
         refuse_repeat(conn, program.id, order, asked)
-        _refuse_twice(conn, spent, of_kinds=("spend", "reserve", "adjust", "expire"))
-        if spent.debit != AVAILABLE:
+        _refuse_twice(conn, spent, of_kinds=("spend", "reserve", "settle", "adjust", "expire"))
+        taken_by = spent.reverses_id if spent.kind == "settle" and spent.reverses_id else spent_id
+        if spent.debit != AVAILABLE and spent.kind != "settle":
             raise NotReversible(spent_id)
         entry_id = write_entry(
             conn, held, "give_back", spent.credit, AVAILABLE, spent.amount, order, asked, reverses_id=spent_id
@@ -130,7 +133,7 @@ def give_back(conn: Connection, program: Program, spent_id: str, order: Order) -
     except Repeated as repeated:
         return repeated.booked
     grace_ends = utc_now() + timedelta(days=program.settings.points.grace_days)
-    returned = lot.give_back(conn, program.id, spent_id, entry_id, grace_ends)
+    returned = lot.give_back(conn, program.id, taken_by, entry_id, grace_ends)
     pay_debt(conn, before, entry_id, returned)
     return conclude(conn, program, held, before, entry_id, spent.amount, order)
 
