@@ -105,9 +105,7 @@ _MORE_HEADERS = {
 
 def _shapes(operations: Iterable[Operation]) -> Iterable[Any]:
     for operation in operations:
-        yield from (
-            shape for shape in (operation.answer, operation.body, operation.query) if shape is not None
-        )
+        yield from (shape for shape in (operation.answer, operation.shape) if shape is not None)
 
 
 def _operation(operation: Operation, index: int, by_shape: dict[Any, dict[str, Any]]) -> dict[str, Any]:
@@ -129,7 +127,7 @@ def _operation(operation: Operation, index: int, by_shape: dict[Any, dict[str, A
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": by_shape[operation.body],
+                    "schema": by_shape[operation.shape],
                     "example": msgspec.to_builtins(operation.example),
                 }
             },

@@ -32,6 +32,7 @@ WALLET_PASS_REQUESTED = "Wallet pass requested"
 # Further ones, told to those who ask for them by name.
 COUPON_ASSIGNED = "Coupon assigned"
 COUPON_USED = "Coupon used"
+COUPON_RUNNING_LOW = "Coupon running low"
 POINTS_EXPIRING = "Points expiring"
 POINTS_EXPIRED = "Points expired"
 CONSENT_CHANGED = "Consent changed"

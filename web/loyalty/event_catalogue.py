@@ -201,12 +201,13 @@ class CouponUsed(Properties):
 
 
 class PointsExpiring(Properties):
-    """`amount` goes at `expires_at` unless it is spent before."""
+    """`amount` goes at `expires_at` unless it is spent before; `days_left` is 0 on the last day."""
 
     amount: int
     balance: int
     scale: Literal[0, 2]
     expires_at: datetime
+    days_left: int
 
 
 class PointsExpired(Properties):
