@@ -24,7 +24,7 @@ from web.loyalty.booking import (
     reversed_so_far,
     write_entry,
 )
-from web.loyalty.expiry import expiry_of, hold_until
+from web.loyalty.expiry import expiry_of, hold_until, next_warning
 from web.loyalty.ledger import (
     ADJUSTED,
     AVAILABLE,
@@ -114,6 +114,8 @@ def settle(conn: Connection, program: Program, reserve_id: str, order: Order) ->
 def give_back(conn: Connection, program: Program, spent_id: str, order: Order) -> Booked:
     """Return what the entry `spent_id` took, or set aside, to the very lots it came from. In full, and once.
 
+    What was set aside and settled since is returned by the settling entry: the lots are those of the first one.
+
     Raises: NotReversible, KeyReused.
     """
     spent, held = _lock_entry(conn, program, spent_id)
@@ -121,16 +123,17 @@ def give_back(conn: Connection, program: Program, spent_id: str, order: Order) -
     before = held.available
     try:
         refuse_repeat(conn, program.id, order, asked)
-        _refuse_twice(conn, spent, of_kinds=("spend", "reserve", "adjust", "expire"))
-        if spent.debit != AVAILABLE:
+        _refuse_twice(conn, spent, of_kinds=("spend", "reserve", "settle", "adjust", "expire"))
+        taken_by = spent.reverses_id if spent.kind == "settle" and spent.reverses_id else spent_id
+        if spent.debit != AVAILABLE and spent.kind != "settle":
             raise NotReversible(spent_id)
         entry_id = write_entry(
             conn, held, "give_back", spent.credit, AVAILABLE, spent.amount, order, asked, reverses_id=spent_id
         )
     except Repeated as repeated:
         return repeated.booked
-    grace = timedelta(days=program.settings.points.grace_days)
-    returned = lot.give_back(conn, program.id, spent_id, entry_id, grace)
+    grace_ends = utc_now() + timedelta(days=program.settings.points.grace_days)
+    returned = lot.give_back(conn, program.id, taken_by, entry_id, grace_ends)
     pay_debt(conn, before, entry_id, returned)
     return conclude(conn, program, held, before, entry_id, spent.amount, order)
 
@@ -275,7 +278,8 @@ def _give(
     if amount < 1:
         raise ValueError("an amount is 1 at least")
     asked = asked or asked_hash(kind, customer_id, amount, order)
-    at = order.at or utc_now()
+    now = utc_now()
+    at = order.at or now
     rules, timezone = program.settings.points, program.settings.timezone
     until = hold_until(rules, at) if hold else None
     held = lock_balance(conn, program.id, customer_id)
@@ -298,6 +302,10 @@ def _give(
         )
     except Repeated as repeated:
         return repeated.booked
+    expires_at = None if rules.mirror else expiry_of(rules, timezone, until or at)
+    if expires_at is not None and expires_at <= now and not order.is_history:
+        # Given late for something long ago: they shall be able to spend it at all.
+        expires_at = now + timedelta(days=rules.grace_days)
     opened = lot.open_lot(
         conn,
         program.id,
@@ -306,7 +314,8 @@ def _give(
         amount,
         at=at,
         available_from=until,
-        expires_at=expiry_of(rules, timezone, until or at),
+        expires_at=expires_at,
+        warn_at=next_warning(expires_at, timezone, now),
     )
     if not until:
         pay_debt(conn, before, entry_id, [opened])
