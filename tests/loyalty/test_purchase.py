@@ -27,15 +27,8 @@ from web.loyalty.multiplier import NewMultiplier, add_multiplier
 from web.loyalty.points import spend
 from web.loyalty.program import Program
 from web.loyalty.program_settings import PointsRules
-from web.loyalty.purchase import (
-    NoSuchOrder,
-    Outcome,
-    Paid,
-    Refund,
-    order_cancelled,
-    order_paid,
-    order_refunded,
-)
+from web.loyalty.purchase import NoSuchOrder, Outcome, order_cancelled, order_paid, order_refunded
+from web.loyalty.purchase_record import Paid, Refund
 from web.loyalty.tiering import TierRules
 
 AT = datetime(2026, 3, 21, 12, tzinfo=UTC)

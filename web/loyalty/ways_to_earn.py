@@ -97,8 +97,12 @@ def _had(
     """How often each flow gave something, and how many turns of it are taken."""
     had, turns = defaultdict[str, int](int), defaultdict[str, int](int)
     rows = conn.execute(
-        select(earning.c.flow_id, func.count(), func.count(earning.c.turn))
-        .where(earning.c.program_id == program_id, earning.c.customer_id == customer_id, earning.c.points > 0)
+        select(
+            earning.c.flow_id,
+            func.count(case((earning.c.points > 0, earning.c.id))),
+            func.count(earning.c.turn),
+        )
+        .where(earning.c.program_id == program_id, earning.c.customer_id == customer_id)
         .group_by(earning.c.flow_id)
     )
     for flow_id, times, taken in rows:
