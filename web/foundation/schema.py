@@ -5,6 +5,7 @@ only `program` itself and the short codes of signs, which are looked up before t
 stand outside that rule.
 """
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -29,10 +30,28 @@ metadata = MetaData(
     }
 )
 
+_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 
 def new_id() -> str:
     """A UUIDv7 as text: unique everywhere, and later ones sort after earlier ones."""
     return str(uuid_utils.uuid7())
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` is written as our ids are; PostgreSQL refuses to look for anything else."""
+    return _ID.fullmatch(text) is not None
+
+
+def first_id_at(moment: datetime) -> str:
+    """The lowest id that a moment's millisecond may give: from it on, ids are of that moment and later."""
+    digits = f"{max(0, int(moment.timestamp() * 1000)):012x}"
+    return f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"
+
+
+def moment_of(id_: str) -> datetime:
+    """When an id of ours was made, to the millisecond."""
+    return datetime.fromtimestamp(int(id_[:8] + id_[9:13], 16) / 1000, UTC)
 
 
 def utc_now() -> datetime:
