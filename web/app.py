@@ -9,18 +9,24 @@ from typing import Any
 
 import httpx
 import structlog
-from litestar import Litestar, asgi
+from litestar import Litestar, Request, Response, asgi
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from web.api import ROUTES, problems
 from web.foundation.assets import Assets
 from web.foundation.database import Database, DatabaseUnreachable, open_database
 from web.foundation.languages import Catalogues
 from web.foundation.limits import Limits
 from web.foundation.logs import configure_logs
 from web.foundation.metrics import Metrics
+from web.foundation.outgoing import Outgoing
 from web.foundation.rendering import Renderer
 from web.foundation.sealing import Sealer
 from web.foundation.shell import Shell
+from web.integrations.webhooks import envelope
+from web.integrations.webhooks.courier import Courier
+from web.loyalty.chores import chores
+from web.loyalty.clock import Clock
 from web.loyalty.programs import Programs
 from web.loyalty.wallet_pass import GOOGLE_CARD
 from web.messages.deliveries import Messenger, follow_up
@@ -50,7 +56,7 @@ def create_app(
     settings: Settings | None = None,
     *,
     connect: Callable[..., Database] = open_database,
-    routes: Sequence[Any] = PAGES,
+    routes: Sequence[Any] = (*PAGES, *ROUTES),
 ) -> ASGIApp:
     """The application for an ASGI server: the shell around Litestar.
 
@@ -68,7 +74,7 @@ def create_app(
             *(dev_mailbox.ROUTES if settings.development else ()),
             asgi("/assets", is_mount=True, copy_scope=False)(assets.asgi),
         ],
-        exception_handlers={Exception: errors.answer_error},
+        exception_handlers={Exception: answer_error},
         lifespan=[lambda app: _life(app, settings, connect, metrics, assets)],
         openapi_config=None,
         request_max_body_size=LONGEST_FORM,
@@ -76,7 +82,10 @@ def create_app(
     )
 
     async def refuse(status: int, scope: Scope, receive: Receive, send: Send) -> None:
-        await errors.refuse(app.state.site, status, scope, receive, send)
+        if problems.is_api(scope["path"]):
+            await problems.refuse(settings.base_url, status, scope, receive, send)
+        else:
+            await errors.refuse(app.state.site, status, scope, receive, send)
 
     return Shell(
         app,
@@ -86,6 +95,13 @@ def create_app(
         hosts=settings.hosts,
         trusted_proxies=settings.trusted_proxies,
     )
+
+
+def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """A problem document for programs, a page for people."""
+    if problems.is_api(request.scope["path"]):
+        return problems.answer_problem(request, error, request.app.state.site.settings.base_url)
+    return errors.answer_error(request, error)
 
 
 def load_assets(settings: Settings) -> Assets:
@@ -113,7 +129,8 @@ async def _life(
     app.state.site = site
     async with httpx.AsyncClient() as client:
         mail, sms = senders(settings, database, client)
-        worker = make_worker(site, mail, sms, client)
+        outgoing = make_outgoing(settings)
+        worker = make_worker(site, mail, sms, client, outgoing)
         tasks = [asyncio.create_task(keep_current(programs))]
         if settings.worker:
             tasks.append(asyncio.create_task(worker.run()))
@@ -131,6 +148,7 @@ async def _life(
             await asyncio.gather(*tasks, return_exceptions=True)
             await mail.close()
             await sms.close()
+            await outgoing.close()
             await database.close()
 
 
@@ -158,7 +176,13 @@ def make_site(
     )
 
 
-def make_worker(site: Site, mail: Sender, sms: Sender, client: httpx.AsyncClient) -> Worker:
+def make_outgoing(settings: Settings) -> Outgoing:
+    return Outgoing(private=settings.webhook_allow_private)
+
+
+def make_worker(
+    site: Site, mail: Sender, sms: Sender, client: httpx.AsyncClient, outgoing: Outgoing
+) -> Worker:
     """The worker of a process, with every vendor's and every channel's part in it."""
     messenger = Messenger(
         database=site.database,
@@ -175,9 +199,15 @@ def make_worker(site: Site, mail: Sender, sms: Sender, client: httpx.AsyncClient
         database=site.database,
         programs=site.programs,
         metrics=site.metrics,
-        handlers={**messenger.handlers(), GOOGLE_CARD: google_cards(site, client).store},
-        follow_ups=[follow_up],
+        handlers={
+            **messenger.handlers(),
+            **Courier(site.database, site.sealer, outgoing).handlers(),
+            GOOGLE_CARD: google_cards(site, client).store,
+        },
+        follow_ups=[follow_up, envelope.follow_up],
         work_to_do=site.work_to_do,
+        clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
+        slow=frozenset((envelope.WEBHOOK,)),
     )
 
 

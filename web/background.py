@@ -6,7 +6,16 @@ import signal
 
 import httpx
 
-from web.app import first_load, keep_current, load_assets, load_renderer, make_site, make_worker, senders
+from web.app import (
+    first_load,
+    keep_current,
+    load_assets,
+    load_renderer,
+    make_outgoing,
+    make_site,
+    make_worker,
+    senders,
+)
 from web.foundation.database import open_database
 from web.foundation.logs import configure_logs
 from web.settings import Settings
@@ -20,7 +29,8 @@ async def run_worker(settings: Settings) -> None:
     site = make_site(settings, database, load_renderer(assets, development=False), assets)
     async with httpx.AsyncClient() as client:
         mail, sms = senders(settings, database, client)
-        worker = make_worker(site, mail, sms, client)
+        outgoing = make_outgoing(settings)
+        worker = make_worker(site, mail, sms, client, outgoing)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, worker.stop)
@@ -34,4 +44,5 @@ async def run_worker(settings: Settings) -> None:
                 await current
             await mail.close()
             await sms.close()
+            await outgoing.close()
             await database.close()

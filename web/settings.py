@@ -102,6 +102,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     google_api_url: str = "https://walletobjects.googleapis.com/walletobjects/v1"
     google_token_url: str = "https://oauth2.googleapis.com/token"
 
+    # Whether merchants' webhooks may go to http:// and to this network: for trying out on one's own machine.
+    webhook_allow_private: bool = False
+
     # A folder with {apple,google}/{locale}.svg, for operators who hold the vendors' badge licences.
     wallet_badges_dir: Path | None = None
 
@@ -253,6 +256,8 @@ def _missing_in_production(settings: Settings) -> list[str]:
         problems.append(
             "PASITO_SECRET_KEYS: give at least one key of 32 characters or more, e.g. from `openssl rand -hex 32`."
         )
+    if settings.webhook_allow_private:
+        problems.append("PASITO_WEBHOOK_ALLOW_PRIVATE: leave it out; merchants could reach your own network.")
     for name in ("smtp_host", "mail_from"):
         if not getattr(settings, name):
             problems.append(f"{variable_name(name)}: needed in production.")

@@ -1,4 +1,7 @@
-"""The worker: turns events into deliveries and makes them, inside the web process or as a process of its own."""
+"""The worker: turns events into deliveries and makes them, inside the web process or as a process of its own.
+
+Beside that it does what becomes due by the passing of time.
+"""
 
 import asyncio
 import contextlib
@@ -10,9 +13,12 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from web.foundation.database import Database, DatabaseUnreachable
-from web.foundation.delivery import Delivery, Drop, claim, finish_many, has_due, purge_deliveries
+from web.foundation.delivery import Delivery, Drop, Wait, claim, finish_many, has_due, purge_deliveries
+from web.foundation.idempotency import purge_answers
 from web.foundation.metrics import Metrics
 from web.foundation.schema import utc_now
+from web.integrations.webhooks.health import forget_what_waits_too_long
+from web.loyalty.clock import Clock
 from web.loyalty.event import Event, has_waiting, take_waiting
 from web.loyalty.link import purge_links
 from web.loyalty.program import Program
@@ -26,6 +32,8 @@ log = structlog.get_logger("worker")
 EVENTS = 50
 # A mail takes a millisecond to compose: more of them at once, and pages of the same process would have to wait.
 DELIVERIES = 16
+# Of the slow kinds so many may be under way while the rounds go on.
+SLOW_DELIVERIES = 16
 # How long a worker sleeps when nobody wakes it: another process may have written.
 IDLE_SECONDS = 1.0
 PURGE_EVERY = timedelta(hours=1)
@@ -47,10 +55,27 @@ class Worker:
     handlers: dict[str, Handler]
     follow_ups: list[FollowUp]
     work_to_do: asyncio.Event
+    # Kinds whose receivers may take their time: no other delivery waits for them.
+    slow: frozenset[str] = frozenset()
+    clock: Clock | None = None
     _stopping: bool = field(default=False)
+    _under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self) -> None:
         """Work until `stop`; a database that is away is waited for."""
+        if self.clock is None:
+            await self._deliver_for_ever()
+        else:
+            await asyncio.gather(self.clock.run(), self._deliver_for_ever())
+
+    def stop(self) -> None:
+        """Let the round that is under way end, and no other begin."""
+        self._stopping = True
+        self.work_to_do.set()
+        if self.clock is not None:
+            self.clock.stop()
+
+    async def _deliver_for_ever(self) -> None:
         purged = utc_now() - PURGE_EVERY
         while not self._stopping:
             self.work_to_do.clear()
@@ -68,21 +93,36 @@ class Worker:
             if not busy:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.work_to_do.wait(), IDLE_SECONDS)
-
-    def stop(self) -> None:
-        """Let the round that is under way end, and no other begin."""
-        self._stopping = True
-        self.work_to_do.set()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def work_once(self) -> bool:
-        """One round: what happened becomes deliveries, and what is due is delivered. True if there was any."""
+        """One round: what happened becomes deliveries, and what is due is delivered. True if there was any.
+
+        Slow deliveries are begun and not waited for.
+        """
         # Looking first costs a read; a write transaction for nothing would cost every idle second a commit.
         if not await self.database.read(_is_anything_due):
             return False
         followed = await self._follow_up()
-        taken = await self.database.write(claim, DELIVERIES)
-        await asyncio.gather(*(self._deliver(delivery) for delivery in taken))
+        is_full = len(self._under_way) >= SLOW_DELIVERIES
+        taken = await self.database.write(claim, DELIVERIES, self.slow if is_full else ())
+        for delivery in taken:
+            if delivery.kind in self.slow:
+                self._begin(delivery)
+        await asyncio.gather(*(self._deliver(each) for each in taken if each.kind not in self.slow))
         return bool(followed or taken)
+
+    def _begin(self, delivery: Delivery) -> None:
+        task = asyncio.create_task(self._deliver(delivery))
+        self._under_way.add(task)
+        task.add_done_callback(self._has_ended)
+
+    def _has_ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if error := task.exception():
+            log.error("a delivery's end is not written down", error=type(error).__name__)
+        # The next of its lane may leave now.
+        self.work_to_do.set()
 
     async def _follow_up(self) -> int:
         try:
@@ -110,7 +150,7 @@ class Worker:
             error = failure
         state = await self.database.write_together(finish_many, (delivery, error))
         self.metrics.deliveries.labels(delivery.kind, state).inc()
-        if error is not None and not isinstance(error, Drop):
+        if error is not None and not isinstance(error, Drop | Wait):
             log.warning(
                 "not delivered",
                 kind=delivery.kind,
@@ -126,6 +166,8 @@ def _purge(conn: Connection) -> None:
     purge_links(conn)
     purge_sessions(conn)
     purge_deliveries(conn)
+    purge_answers(conn)
+    forget_what_waits_too_long(conn)
 
 
 def _is_anything_due(conn: Connection) -> bool:

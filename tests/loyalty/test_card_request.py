@@ -1,5 +1,6 @@
 """Asking for the card: what follows for known and unknown, with the message on and off (rulings 5, 11)."""
 
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,6 +16,7 @@ from web.foundation.delivery import Delivery, claim
 from web.loyalty.card_request import Asked, answer_request, ask_for_card, request_pass
 from web.loyalty.customer import AlreadyKnown, Registered
 from web.loyalty.event import event
+from web.loyalty.event_catalogue import check_properties
 from web.loyalty.link import MOST_LINK_MESSAGES_AN_HOUR, find_link, one_time_link, use_link
 from web.loyalty.program import Program
 from web.loyalty.registration import CONTACT, Completion, Outcome, complete_visits
@@ -68,7 +70,13 @@ async def test_a_known_address_leads_to_the_event_and_an_unknown_one_to_nothing(
         answer_request, program, (await ask(database, program, email=new_email())).payload, BASE
     )
     assert await requests(database, customer_id) == [
-        {"cause": "asked", "asked": {"browser": "Safari", "device": "iPhone"}, "delivery": "message"}
+        {
+            "channel": "email",
+            "delivery": "email",
+            "cause": "asked",
+            "browser": "Safari",
+            "device": "iPhone",
+        }
     ]
     names = await database.read(lambda conn: conn.execute(select(event.c.name)).scalars().all())
     assert sorted(names) == ["Customer created", "Wallet pass requested"]
@@ -97,13 +105,14 @@ async def test_with_the_message_off_the_event_carries_a_link_that_opens(
     await database.write(request_pass, with_message(program, False), customer_id, "asked", ASKED, BASE)
     [properties] = await requests(database, customer_id)
     assert properties["delivery"] == "merchant"
-    assert properties["expiresIn"] == 7 * 24 * 3600
+    check_properties("Wallet pass requested", properties)
     url = urlsplit(properties["downloadUrl"])
     assert f"{url.scheme}://{url.netloc}{url.path}" == f"{BASE}/brewbar/download"
     token = tokens.from_url(parse_qs(url.query)["token"][0])
     claims = tokens.read(token, program.keys, kind="download", audience=program.id)
     link = await database.read(find_link, program.id, claims.jti, "download")
     assert link is not None
+    assert abs(datetime.fromisoformat(properties["expiresAt"]) - link.expires_at) < timedelta(seconds=1)
     assert await database.write(use_link, program.id, claims.jti, "download") == customer_id
 
 

@@ -40,9 +40,7 @@ def count(conn: Connection, table: Any, **where: Any) -> int:
 
 async def test_a_registration_makes_all_that_belongs_to_it(database: Database, program: Program) -> None:
     visit_id, token = await database.write(begin_visit, program.id)
-    new = a_registration(
-        program, visit_id, birthday="--02-29", extra={"favourite": "tea"}, utm={"source": "store"}
-    )
+    new = a_registration(program, visit_id, birthday="--02-29", extra={"favourite": "tea"})
     done = await database.write(register, new)
     assert isinstance(done, Registered)
     row = await database.read(
@@ -62,7 +60,7 @@ async def test_a_registration_makes_all_that_belongs_to_it(database: Database, p
         lambda conn: conn.execute(select(event).where(event.c.customer_id == done.customer_id)).one()
     )
     assert happened.name == "Customer created"
-    assert happened.properties == {"origin": "web", "consents": ["news"], "utm": {"source": "store"}}
+    assert happened.properties == {"origin": "web", "consents": ["news"]}
     visit = await database.read(find_visit, program.id, token)
     assert visit is not None
     assert visit.granted_customer() == done.customer_id

@@ -2,7 +2,7 @@
 
 import click
 
-from web.cli import programs, serving, support, texts
+from web.cli import api_keys, clock, programs, serving, support, texts, webhooks
 from web.cli.base import Context, Sentences
 from web.settings import load_settings
 
@@ -26,10 +26,14 @@ for _command in (
     support.link,
     support.customer,
     support.deliveries,
+    clock.clock,
+    webhooks.webhook,
     texts.mails,
     texts.translate,
 ):
     commands.add_command(_command)
+
+programs.key.add_command(api_keys.api)
 
 
 def main() -> None:

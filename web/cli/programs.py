@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from web.cli.base import Context
 from web.foundation.qr import png, svg
+from web.integrations.webhooks.secret import reseal_secrets
 from web.loyalty.program import create_program, reseal_signing_keys, rotate_signing_key, versions
 from web.loyalty.program_settings import ProgramSettings
 from web.loyalty.sign import Location, add_location, locations_of, sign_for
@@ -183,5 +184,7 @@ def key_rotate(context: Context, slug: str, days: int) -> None:
 @click.pass_obj
 def key_reseal(context: Context) -> None:
     """Seal every stored secret with the first of PASITO_SECRET_KEYS, so that the others can be taken away."""
-    count = context.in_transaction(lambda conn: reseal_signing_keys(conn, context.sealer))
+    count = context.in_transaction(
+        lambda conn: reseal_signing_keys(conn, context.sealer) + reseal_secrets(conn, context.sealer)
+    )
     click.echo(f"{count} keys sealed with the first of PASITO_SECRET_KEYS.")

@@ -19,6 +19,7 @@ from web.doctor import examine
 from web.foundation.assets import HTMX_FILE
 from web.foundation.database import open_database
 from web.foundation.logs import configure_logs
+from web.loyalty.api_key import demo_key
 from web.migrations import current_revision, head_revision, upgrade
 from web.settings import Settings
 from web.wallets import open_apple, open_google
@@ -38,12 +39,16 @@ def demo(context: Context) -> None:
     context.in_transaction(lambda conn: ensure_demo(conn, context.sealer))
     base = settings.base_url
     guest = context.in_transaction(lambda conn: link_to_own_pages(conn, context.program(conn, SLUG), base))
+    api_key = context.in_transaction(
+        lambda conn: demo_key(conn, context.program(conn, SLUG).id, context.sealer)
+    )
     click.echo(
         f"\n  Front door     {base}/{SLUG}"
         f"\n  The sign       {base}/{SLUG}/poster   {base}/{SLUG}/poster?location=malasana&size=a5"
         f"\n  Mailbox        {base}/dev/mailbox"
         f"\n  Health         {base}/health/ready   {base}/metrics"
-        + (f"\n  Ana's pages    {guest}\n" if guest else "\n")
+        f"\n  The API        {base}/schema"
+        f"\n  A key for it   {api_key}" + (f"\n  Ana's pages    {guest}\n" if guest else "\n")
     )
     if not (ROOT / "node_modules" / HTMX_FILE).exists():
         click.echo("  htmx is not installed; the pages work without it, as they do without JavaScript.\n")

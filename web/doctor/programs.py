@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
+from web.doctor.webhooks import look_at_webhooks
 from web.foundation.finding import Finding
 from web.foundation.sealing import CannotOpen, Sealer
 from web.foundation.theme import PAPER, contrast
@@ -41,6 +42,7 @@ def look_at_programs(
             yield from findings or [
                 Finding("ok", f"{slug}: complete in {', '.join(program.settings.languages)}.")
             ]
+            yield from look_at_webhooks(conn, program.id, slug, sealer)
 
 
 def _look_at(

@@ -6,6 +6,7 @@ the delivery under the same id, so that a receiver can tell the repeat.
 """
 
 import random
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -90,6 +91,14 @@ class TryLater(Exception):
         self.after = after
 
 
+class Wait(Exception):
+    """It is not its turn, through no fault of its own: tried again in `after`, and this try does not count."""
+
+    def __init__(self, reason: str, after: timedelta) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
 class GiveUp(Exception):
     """The receiver will never take this; it is put aside at once for a person to look at."""
 
@@ -108,6 +117,10 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     payload: dict[str, Any]
     tries: int
     created_at: datetime
+
+    @property
+    def is_last_try(self) -> bool:
+        return self.tries > len(PAUSES)
 
 
 class Backlog(msgspec.Struct, frozen=True):
@@ -151,8 +164,11 @@ def delivery_row(
     }
 
 
-def claim(conn: Connection, most: int) -> list[Delivery]:
-    """Take due deliveries for the length of a lease: each the first of its lane, and nobody else's."""
+def claim(conn: Connection, most: int, but: Collection[str] = ()) -> list[Delivery]:
+    """Take due deliveries for the length of a lease: each the first of its lane, and nobody else's.
+
+    Those of the kinds in `but` are left lying.
+    """
     now = utc_now()
     earlier = delivery.alias("earlier")
     due = (
@@ -160,6 +176,7 @@ def claim(conn: Connection, most: int) -> list[Delivery]:
         .where(
             delivery.c.state == WAITING,
             delivery.c.due_at <= now,
+            *([delivery.c.kind.not_in(but)] if but else []),
             ~exists().where(
                 and_(
                     earlier.c.program_id == delivery.c.program_id,
@@ -210,9 +227,11 @@ def finish(conn: Connection, taken: Delivery, error: Exception | None) -> str:
             state, due = DONE, now
         case Drop():
             state, due = DROPPED, now
+        case Wait():
+            state, due = WAITING, now + error.after
         case GiveUp():
             state, due = DEAD, now
-        case _ if taken.tries > len(PAUSES):
+        case _ if taken.is_last_try:
             state, due = DEAD, now
         case _:
             wish = error.after if isinstance(error, TryLater) and error.after else timedelta()
@@ -232,6 +251,7 @@ def finish(conn: Connection, taken: Delivery, error: Exception | None) -> str:
             ended_at=None if state == WAITING else now,
             # What was said may name a person; once it is said nobody needs it here.
             **({"payload": {}} if state in (DONE, DROPPED) else {}),
+            **({"tries": taken.tries - 1} if isinstance(error, Wait) else {}),
             last_error=None if error is None else f"{type(error).__name__}: {error}"[:500],
         )
     )
@@ -272,6 +292,47 @@ def replay(conn: Connection, program_id: str | None = None, delivery_id: str | N
         chosen.append(delivery.c.id == delivery_id)
     return conn.execute(
         update(delivery).where(*chosen).values(state=WAITING, tries=0, due_at=utc_now(), ended_at=None)
+    ).rowcount
+
+
+def lane_counts(conn: Connection, program_id: str, prefix: str) -> tuple[int, int]:
+    """How many wait and how many were put aside in the lanes that begin so."""
+    rows = conn.execute(
+        select(delivery.c.state, func.count().label("number"))
+        .where(
+            delivery.c.program_id == program_id,
+            delivery.c.state.in_((WAITING, DEAD)),
+            delivery.c.lane.startswith(prefix, autoescape=True),
+        )
+        .group_by(delivery.c.state)
+    )
+    counts: dict[str, int] = {row.state: row.number for row in rows}
+    return counts.get(WAITING, 0), counts.get(DEAD, 0)
+
+
+def release_lanes(conn: Connection, program_id: str, prefix: str) -> int:
+    """Let everything start again that waits or was put aside in the lanes that begin so; returns how many."""
+    return conn.execute(
+        update(delivery)
+        .where(
+            delivery.c.program_id == program_id,
+            delivery.c.state.in_((WAITING, DEAD)),
+            delivery.c.lane.startswith(prefix, autoescape=True),
+        )
+        .values(state=WAITING, tries=0, due_at=utc_now(), ended_at=None)
+    ).rowcount
+
+
+def drop_lanes(conn: Connection, program_id: str, prefix: str) -> int:
+    """Give up everything that waits or was put aside in the lanes that begin so; returns how many."""
+    return conn.execute(
+        update(delivery)
+        .where(
+            delivery.c.program_id == program_id,
+            delivery.c.state.in_((WAITING, DEAD)),
+            delivery.c.lane.startswith(prefix, autoescape=True),
+        )
+        .values(state=DROPPED, ended_at=utc_now(), payload={})
     ).rowcount
 
 

@@ -39,6 +39,12 @@ CARD_REQUEST_BY_PROGRAM = Rule("card_request_by_program", "2000/hour")
 LINK_USE = Rule("link_use", "60/minute")
 # Posters are made by people.
 SIGNAGE = Rule("signage", "120/minute")
+# Ten calls a second keep a till, a shop and a nightly sync busy; 250 customers fit into one of them (security.md 15).
+API_KEY = Rule("api_key", "600/minute")
+# A customer's own calls, from their phone.
+API_CUSTOMER = Rule("api_customer", "120/minute")
+# Keys have 256 random bits: whoever tries sixty bad ones a minute is lost or guessing.
+API_STRANGER = Rule("api_stranger", "60/minute")
 
 
 class TooMany(Exception):
@@ -48,6 +54,19 @@ class TooMany(Exception):
         super().__init__(rule.name)
         self.rule = rule
         self.retry_after = retry_after
+
+
+class Count(msgspec.Struct, frozen=True):
+    """Where a counter stands: `left` of `most` in windows of so many `seconds`; a new one begins in `reset_in`."""
+
+    most: int
+    seconds: int
+    left: int
+    reset_in: int
+    refused: bool
+
+    def too_many(self, rule: Rule) -> TooMany:
+        return TooMany(rule, self.reset_in)
 
 
 class Limits:
@@ -60,21 +79,23 @@ class Limits:
 
     async def check(self, rule: Rule, *key: str) -> None:
         """Count one; raises TooMany where it is one too many."""
+        counted = await self.count(rule, *key)
+        if counted.refused:
+            raise counted.too_many(rule)
+
+    async def count(self, rule: Rule, *key: str) -> Count:
+        """Count one, and say how many are left."""
         item = self._items.get(rule) or self._items.setdefault(rule, parse(rule.quota))
         if self._shared is None:
-            wait = self._counters.hit((rule.name, *key), item.amount, item.get_expiry())
-            if wait:
-                raise TooMany(rule, max(1, round(wait)))
-            return
+            return self._counters.hit((rule.name, *key), item.amount, item.get_expiry())
         try:
-            if await self._shared.hit(item, rule.name, *key):
-                return
+            taken = await self._shared.hit(item, rule.name, *key)
             window = await self._shared.get_window_stats(item, rule.name, *key)
         except Exception as error:  # whatever the store's client raises
             log.warning("limits are not counted: %s", type(error).__name__)
-            return
-        retry_after = max(1, round(window.reset_time - time.time()))
-        raise TooMany(rule, retry_after)
+            return Count(item.amount, item.get_expiry(), item.amount, item.get_expiry(), refused=False)
+        reset_in = max(1, round(window.reset_time - time.time()))
+        return Count(item.amount, item.get_expiry(), max(0, window.remaining), reset_in, refused=not taken)
 
     async def are_counted(self, within: float) -> bool:
         """Whether the store answers within so many seconds; this process's memory always does."""
@@ -99,20 +120,22 @@ class Counters:
         self._ends: dict[tuple[str, ...], float] = {}
         self._sweep_at = 10_000
 
-    def hit(self, key: tuple[str, ...], most: int, seconds: int) -> float:
-        """Count one and return 0, or the seconds until the window ends where it would be one too many."""
+    def hit(self, key: tuple[str, ...], most: int, seconds: int) -> Count:
+        """Count one, unless it would be one too many."""
         now = time.time()
         window, passed = divmod(now, seconds)
         known, count, before = self._counts.get(key, (0, 0, 0))
         if known != window:
             count, before = 0, count if known == window - 1 else 0
-        if int(before * (1 - passed / seconds) + count) >= most:
-            return seconds - passed
+        reset_in = max(1, round(seconds - passed))
+        taken = int(before * (1 - passed / seconds) + count)
+        if taken >= most:
+            return Count(most, seconds, 0, reset_in, refused=True)
         if len(self._counts) >= self._sweep_at:
             self._sweep(now)
         self._counts[key] = (int(window), count + 1, before)
         self._ends[key] = (window + 2) * seconds
-        return 0
+        return Count(most, seconds, most - taken - 1, reset_in, refused=False)
 
     def _sweep(self, now: float) -> None:
         """Forget what counts no longer; how often grows with what there is to look through."""

@@ -21,7 +21,7 @@ log = structlog.get_logger("access")
 
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 # Calls by machines, which bring keys or signatures of their own and no cookies.
-MACHINES = re.compile(r"/(?:v1|passkit|webhooks|flow)/")
+MACHINES = re.compile(r"/(?:v1|api|passkit|webhooks|flow)/")
 
 # The scope's mark of a HEAD request, which the pages see as a GET.
 HEAD = "is_head"

@@ -1,4 +1,4 @@
-"""What follows from an entry: debts are paid, the tier follows, the balance is saved, and what happened is told."""
+"""What follows from an entry: debts are paid, the balance is saved, and what happened is told."""
 
 from sqlalchemy.engine import Connection
 
@@ -7,7 +7,7 @@ from web.loyalty import lot
 from web.loyalty.balance import Balance, save_balance
 from web.loyalty.booking import Booked, Order
 from web.loyalty.event import BALANCE_CHANGED, REWARD_AVAILABLE, record
-from web.loyalty.expiry import expiry_of
+from web.loyalty.expiry import expiry_of, next_warning
 from web.loyalty.program import Program
 
 
@@ -21,14 +21,6 @@ def pay_debt(conn: Connection, before: int, entry_id: str, lots: list[lot.Lot]) 
     lot.use(conn, entry_id, parts)
 
 
-def follow_tier(
-    conn: Connection, program: Program, held: Balance, points: int, money: int, cause: str
-) -> None:
-    """Let the tier follow what was gathered or taken back."""
-    held.tier_points += points
-    held.tier_money += money
-
-
 def conclude(
     conn: Connection, program: Program, held: Balance, before: int, entry_id: str, amount: int, order: Order
 ) -> Booked:
@@ -36,9 +28,10 @@ def conclude(
     rules = program.settings.points
     # Only what somebody does keeps points alive, not the clock.
     if rules.expiry == "rolling" and order.source != "clock" and held.available > 0:
-        renewed = expiry_of(rules, program.settings.timezone, order.at or utc_now())
+        timezone, now = program.settings.timezone, utc_now()
+        renewed = expiry_of(rules, timezone, order.at or now)
         assert renewed is not None, "rolling points run out"
-        lot.renew(conn, program.id, held.customer_id, renewed)
+        lot.renew(conn, program.id, held.customer_id, renewed, next_warning(renewed, timezone, now))
     save_balance(conn, held)
     if held.available != before and not order.is_history:
         record(
@@ -73,7 +66,12 @@ def _tell_of_rewards(conn: Connection, program: Program, held: Balance, before: 
     """Each reward that came within reach with this change, once for each crossing (B24)."""
     for reward in program.rewards:
         if reward.active and before < reward.cost <= held.available:
-            properties = {"rewardId": reward.id, "cost": reward.cost, "balance": held.available}
+            properties = {
+                "rewardId": reward.id,
+                "rewardTitle": program.settings.say(reward.title, program.settings.default_language),
+                "cost": reward.cost,
+                "balance": held.available,
+            }
             record(conn, program.id, REWARD_AVAILABLE, held.customer_id, properties)
 
 

@@ -6,7 +6,7 @@ Whoever books locks this row first. It is the head of the customer's chain of en
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import CheckConstraint, Column, Integer, String, Table, bindparam, select, update
+from sqlalchemy import CheckConstraint, Column, Index, Integer, String, Table, bindparam, select, update
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
@@ -29,9 +29,18 @@ balance = Table(
     Column("tier_carry", Amount, nullable=False),
     Column("tier_entered_at", Moment),
     Column("tier_kept_until", Moment),
+    # What entitles to it: see tiering.py.
+    Column("tier_secured_id", Id),
+    Column("tier_won_id", Id),
+    Column("tier_grace_id", Id),
+    Column("tier_grace_until", Moment),
+    Column("tier_granted_id", Id),
     Column("tier_granted_until", Moment),
+    Column("enrolled_at", Moment),
     Column("cycle_started_at", Moment),
     Column("cycle_ends_at", Moment),
+    # When the clock has to look at the tier again.
+    Column("tier_due_at", Moment),
     # The last entry of this customer, and its hash.
     Column("number", Integer, nullable=False),
     Column("head_hash", String(64), nullable=False),
@@ -40,6 +49,8 @@ balance = Table(
     Column("updated_at", Moment, nullable=False),
     CheckConstraint("pending >= 0 and reserved >= 0", name="nothing_held_below_zero"),
 )
+_DUE = balance.c.tier_due_at.is_not(None)
+Index("ix_balance_tier_due", balance.c.tier_due_at, sqlite_where=_DUE, postgresql_where=_DUE)
 
 
 class Balance(msgspec.Struct, kw_only=True):
@@ -57,9 +68,16 @@ class Balance(msgspec.Struct, kw_only=True):
     tier_carry: int = 0
     tier_entered_at: datetime | None = None
     tier_kept_until: datetime | None = None
+    tier_secured_id: str | None = None
+    tier_won_id: str | None = None
+    tier_grace_id: str | None = None
+    tier_grace_until: datetime | None = None
+    tier_granted_id: str | None = None
     tier_granted_until: datetime | None = None
+    enrolled_at: datetime | None = None
     cycle_started_at: datetime | None = None
     cycle_ends_at: datetime | None = None
+    tier_due_at: datetime | None = None
     number: int = 0
     head_hash: str = GENESIS
     version: int = 0

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.address import Email, Phone
 from web.foundation.delivery import enqueue
+from web.foundation.schema import utc_now
 from web.foundation.sealing import digest, random_code
 from web.foundation.tokens import for_url
 from web.loyalty.customer import find_by_address, find_contact
@@ -61,10 +62,19 @@ def request_pass(
     conn: Connection, program: Program, customer_id: str, cause: Cause, asked: Asked, base_url: str
 ) -> None:
     """Record `Wallet pass requested`. With the programme's own message off, the event carries the link."""
-    properties: dict[str, Any] = {"cause": cause, "asked": msgspec.to_builtins(asked)}
+    contact = find_contact(conn, program.id, customer_id)
+    if contact is None:
+        return
+    properties: dict[str, Any] = {
+        "channel": "email" if contact.email else "phone",
+        "cause": cause,
+        **msgspec.to_builtins(asked),
+    }
+    address = contact.email or contact.phone or ""
     if program.settings.flows.download_message:
-        properties["delivery"] = "message"
-    elif (address := _address_of(conn, program, customer_id)) and may_send_link(conn, program.id, address):
+        properties["delivery"] = "email" if contact.email else "sms"
+    elif may_send_link(conn, program.id, address):
+        expires_at = utc_now() + LIFETIMES["download"]
         token = make_link(
             conn,
             program,
@@ -77,13 +87,8 @@ def request_pass(
         properties |= {
             "delivery": "merchant",
             "downloadUrl": f"{base_url}/{program.slug}/download?token={for_url(token)}",
-            "expiresIn": int(LIFETIMES["download"].total_seconds()),
+            "expiresAt": msgspec.to_builtins(expires_at),
         }
     else:
         return
     record(conn, program.id, WALLET_PASS_REQUESTED, customer_id, properties)
-
-
-def _address_of(conn: Connection, program: Program, customer_id: str) -> str | None:
-    contact = find_contact(conn, program.id, customer_id)
-    return contact.email or contact.phone if contact else None

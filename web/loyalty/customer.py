@@ -28,6 +28,8 @@ customer = Table(
     Column("email_key", String(254)),
     Column("phone", String(20)),
     Column("name", String(80)),
+    # The end of `name` that is the last name, where somebody said so.
+    Column("last_name", String(80)),
     Column("locale", String(16), nullable=False),
     # YYYY-MM-DD, or --MM-DD for those who keep the year to themselves.
     Column("birthday", String(10)),
@@ -53,6 +55,13 @@ customer = Table(
 )
 for _unique in ("email_key", "phone", "external_id", "visit_id", "card_number"):
     Index(f"uq_customer_{_unique}", customer.c.program_id, customer.c[_unique], unique=True)
+Index(
+    "ix_customer_birthday",
+    customer.c.program_id,
+    customer.c.birthday,
+    sqlite_where=customer.c.birthday.is_not(None),
+    postgresql_where=customer.c.birthday.is_not(None),
+)
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +79,6 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     platform: Platform | None = None
     first_touch_id: str | None = None
     last_touch_id: str | None = None
-    utm: dict[str, str] = {}
     origin: str = "web"
 
 
@@ -187,7 +195,6 @@ def _created(new: Registration, customer_id: str) -> dict[str, Any]:
     properties = {
         "origin": new.origin,
         "consents": [decision.purpose for decision in new.consents if decision.granted],
-        "utm": new.utm,
     }
     return event_row(new.program_id, CUSTOMER_CREATED, customer_id, properties)
 

@@ -1,5 +1,6 @@
 """What happened, recorded in the transaction in which it happened. Everything outside follows from these rows."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -7,25 +8,43 @@ import msgspec
 from sqlalchemy import Column, Index, Integer, String, Table, exists, insert, select, update
 from sqlalchemy.engine import Connection
 
-from web.foundation.schema import Id, Json, Moment, metadata, new_id, utc_now
+from web.foundation.schema import Id, Json, Moment, first_id_at, metadata, new_id, utc_now
 
-CUSTOMER_CREATED = "Customer created"
-WALLET_PASS_REQUESTED = "Wallet pass requested"
-ACCOUNT_VERIFIED = "Account verified"
-# Ours, outside the eighteen: a confirmation link had run out and its owner asked for another.
-VERIFICATION_REQUESTED = "Verification requested"
-ADDRESS_CHANGE_REQUESTED = "Address change requested"
-ADDRESS_CHANGED = "Address changed"
-CUSTOMER_ERASED = "Customer erased"
+# The eighteen that merchants build on; event_catalogue.py says what each carries.
+CARD_INSTALLED = "Loyalty card installed"
+CARD_UNINSTALLED = "Loyalty card uninstalled"
+CARD_OPENED = "Loyalty card opened"
+CARD_CLICKED = "Loyalty card clicked"
+CAMPAIGN_ASSIGNED = "Campaign assigned"
 BALANCE_CHANGED = "Balance changed"
-REWARD_AVAILABLE = "Reward available"
-POINTS_EXPIRING = "Points expiring"
-POINTS_EXPIRED = "Points expired"
+TIER_UPGRADED = "Tier upgraded"
+TIER_DOWNGRADED = "Tier downgraded"
 REWARD_REDEEMED_ONLINE = "Reward redeemed (online)"
 REWARD_REDEEMED_IN_STORE = "Reward redeemed (in-store)"
+CUSTOMER_SCANNED = "Customer scanned on POS"
+REFERRAL_COMPLETED = "Referral completed"
+ACCOUNT_VERIFIED = "Account verified"
+CHECK_IN = "Check-in at location"
+CUSTOMER_CREATED = "Customer created"
+CUSTOMER_BIRTHDAY = "Customer birthday"
+CUSTOMER_TAPPED = "Customer tapped"
+WALLET_PASS_REQUESTED = "Wallet pass requested"
+# Further ones, told to those who ask for them by name.
 COUPON_ASSIGNED = "Coupon assigned"
 COUPON_USED = "Coupon used"
 COUPON_RUNNING_LOW = "Coupon running low"
+POINTS_EXPIRING = "Points expiring"
+POINTS_EXPIRED = "Points expired"
+CONSENT_CHANGED = "Consent changed"
+REFERRAL_STARTED = "Referral started"
+REFERRAL_BLOCKED = "Referral blocked"
+PASS_UPDATED = "Pass updated"
+REWARD_AVAILABLE = "Reward available"
+CUSTOMER_ERASED = "Customer erased"
+# Between our own rooms, told to nobody outside: a confirmation link had run out, a change of address is under way.
+VERIFICATION_REQUESTED = "Verification requested"
+ADDRESS_CHANGE_REQUESTED = "Address change requested"
+ADDRESS_CHANGED = "Address changed"
 
 event = Table(
     "event",
@@ -64,9 +83,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     program_id: str
     id: str
     name: str
+    version: int = 1
     customer_id: str | None
     at: datetime
     properties: dict[str, Any]
+
+
+_COLUMNS = tuple(event.c[name] for name in Event.__struct_fields__)
 
 
 def record(
@@ -124,15 +147,28 @@ def take_waiting(conn: Connection, most: int) -> list[Event]:
         .where(event.c.program_id.in_(programs), event.c.id.in_(ids), event.c.dispatched_at.is_(None))
         .values(dispatched_at=utc_now())
         .returning(
-            event.c.program_id,
-            event.c.id,
-            event.c.name,
-            event.c.customer_id,
-            event.c.at,
-            event.c.properties,
+            *_COLUMNS,
         )
     )
     return sorted((Event(**row._mapping) for row in rows), key=lambda taken: taken.id)
+
+
+def events_since(
+    conn: Connection, program_id: str, names: Collection[str], since: datetime, most: int
+) -> list[Event]:
+    """What happened from a moment on and was followed up, the oldest `most` of it."""
+    rows = conn.execute(
+        select(*_COLUMNS)
+        .where(
+            event.c.program_id == program_id,
+            event.c.name.in_(names),
+            event.c.id >= first_id_at(since),
+            event.c.dispatched_at.is_not(None),
+        )
+        .order_by(event.c.id)
+        .limit(most)
+    )
+    return [Event(**row._mapping) for row in rows]
 
 
 def has_waiting(conn: Connection) -> bool:

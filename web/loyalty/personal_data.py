@@ -10,12 +10,16 @@ from typing import Any
 from sqlalchemy import Column, String, Table, delete, select, update
 from sqlalchemy.engine import Connection
 
-from web.foundation.delivery import DEAD, DROPPED, WAITING, delivery
+from web.foundation.delivery import DEAD, DROPPED, WAITING, delivery, enqueue
+from web.foundation.idempotency import forget_answers
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
-from web.loyalty.customer import customer, message_lane
+from web.foundation.sealing import Sealer
+from web.loyalty.customer import customer, find_contact, message_lane
 from web.loyalty.event import CUSTOMER_ERASED, event, record
 from web.loyalty.wallet_pass import wallet_pass
 
+# The delivery that sweeps up after a message that was on its way to somebody while they were erased.
+FORGET = "forget"
 # Secrets and hashes of secrets are nobody's data, and would let a stolen export open doors.
 HIDDEN = frozenset(("token", "token_hash", "jti_hash", "address_hash", "inbox_hash"))
 # What the merchant's books need stays, without a name: it is tied to an id that leads nowhere any more.
@@ -59,7 +63,6 @@ def erase(conn: Connection, program_id: str, customer_id: str, address_tags: lis
         .where(wallet_pass.c.program_id == program_id, wallet_pass.c.customer_id == customer_id)
         .values(status="voided", voided_at=now)
     )
-    _forget_messages(conn, program_id, customer_id)
     visits = metadata.tables["visit"]
     touches = metadata.tables["touch"]
     visit_ids = select(customer.c.visit_id).where(
@@ -79,9 +82,12 @@ def erase(conn: Connection, program_id: str, customer_id: str, address_tags: lis
         .where(event.c.program_id == program_id, event.c.customer_id == customer_id)
         .values(properties={})
     )
+    # Only now: whoever was just about to write down what follows from an event held its row until they had done so.
+    _forget_deliveries(conn, program_id, customer_id)
     counts["customer"] = conn.execute(
         delete(customer).where(customer.c.program_id == program_id, customer.c.id == customer_id)
     ).rowcount
+    forget_answers(conn, program_id, customer_id)
     for tag in address_tags:
         conn.execute(
             insert_or_skip(conn, suppression).values(program_id=program_id, address_tag=tag, created_at=now)
@@ -91,6 +97,40 @@ def erase(conn: Connection, program_id: str, customer_id: str, address_tags: lis
             conn, program_id, CUSTOMER_ERASED, customer_id, {"certificate": certificate(customer_id, counts)}
         )
     return counts
+
+
+def erase_customer(conn: Connection, program_id: str, customer_id: str, sealer: Sealer) -> dict[str, int]:
+    """Erase a person and keep them from coming back by an import; returns how many rows went, by table."""
+    contact = find_contact(conn, program_id, customer_id)
+    addresses = [address for address in (contact.email, contact.phone) if address] if contact else []
+    tags = [suppression_tag(address, program_id, sealer) for address in addresses]
+    counts = erase(conn, program_id, customer_id, tags)
+    # A message may be on its way at this very moment; what it leaves behind is swept up after it.
+    enqueue(
+        conn,
+        program_id,
+        FORGET,
+        message_lane(customer_id),
+        {"customer_id": customer_id, "addresses": addresses},
+    )
+    return counts
+
+
+def suppression_tag(address: str, program_id: str, sealer: Sealer) -> str:
+    """What is kept of an erased address: it leads nowhere without the secret key."""
+    return sealer.tag(address.lower(), f"suppression/{program_id}")
+
+
+def is_suppressed(conn: Connection, program_id: str, tag: str) -> bool:
+    """Whether the owner of an address had themselves erased."""
+    return (
+        conn.scalar(
+            select(suppression.c.address_tag).where(
+                suppression.c.program_id == program_id, suppression.c.address_tag == tag
+            )
+        )
+        is not None
+    )
 
 
 def certificate(customer_id: str, counts: dict[str, int]) -> str:
@@ -112,13 +152,14 @@ def _rows(conn: Connection, table: Table, *where: Any) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in conn.execute(select(*columns).where(*where))]
 
 
-def _forget_messages(conn: Connection, program_id: str, customer_id: str) -> None:
-    """Messages on their way to this person are not sent any more, and what they said is forgotten."""
+def _forget_deliveries(conn: Connection, program_id: str, customer_id: str) -> None:
+    """What is on its way to this person, or tells others of them, is not sent any more, and is forgotten."""
+    theirs = select(event.c.id).where(event.c.program_id == program_id, event.c.customer_id == customer_id)
     conn.execute(
         update(delivery)
         .where(
             delivery.c.program_id == program_id,
-            delivery.c.lane.startswith(message_lane(customer_id)),
+            delivery.c.lane.startswith(message_lane(customer_id)) | delivery.c.event_id.in_(theirs),
             delivery.c.state.in_((WAITING, DEAD)),
         )
         .values(payload={}, state=DROPPED, ended_at=utc_now())

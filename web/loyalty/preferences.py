@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from web.foundation.schema import utc_now
 from web.loyalty.consent import Decision, consent_event, record_decisions
 from web.loyalty.customer import customer
+from web.loyalty.event import CONSENT_CHANGED, record
 from web.loyalty.program import Program
 
 
@@ -67,21 +68,23 @@ def decide(conn: Connection, program: Program, customer_id: str, granted: set[st
         if (consent.purpose in granted)
         != (consent.purpose in now and now[consent.purpose].decision == "granted")
     ]
-    record_decisions(
-        conn,
-        program.id,
-        customer_id,
-        [
-            Decision(
-                purpose=consent.purpose,
-                channel=consent.channel,
-                granted=consent.purpose in granted,
-                wording_version=program.wordings[consent.purpose].version,
-                wording_sha256=program.wordings[consent.purpose].sha256[locale],
-            )
-            for consent in changed
-        ],
-        locale=locale,
-        refusal="withdrawn",
-    )
+    decisions = [
+        Decision(
+            purpose=consent.purpose,
+            channel=consent.channel,
+            granted=consent.purpose in granted,
+            wording_version=program.wordings[consent.purpose].version,
+            wording_sha256=program.wordings[consent.purpose].sha256[locale],
+        )
+        for consent in changed
+    ]
+    record_decisions(conn, program.id, customer_id, decisions, locale=locale, refusal="withdrawn")
+    for decision in decisions:
+        told = {
+            "purpose": decision.purpose,
+            "channel": decision.channel,
+            "decision": "granted" if decision.granted else "withdrawn",
+            "source": "form",
+        }
+        record(conn, program.id, CONSENT_CHANGED, customer_id, told)
     return [consent.purpose for consent in changed]

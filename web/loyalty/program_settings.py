@@ -12,6 +12,8 @@ import msgspec
 from babel import Locale, UnknownLocaleError
 from msgspec import Meta
 
+from web.loyalty.tiering import TierRules
+
 Localised = dict[str, str]
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]")
@@ -141,6 +143,7 @@ class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     consents: Annotated[tuple[Consent, ...], Meta(max_length=6)] = ()
     flows: Flows = Flows()
     points: PointsRules = PointsRules()
+    tiers: TierRules = TierRules()
     sender: Sender = Sender()
 
     @property

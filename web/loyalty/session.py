@@ -12,12 +12,13 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.schema import Id, Moment, metadata, new_id, utc_now
 from web.foundation.sealing import digest, random_token
+from web.loyalty.event import CARD_OPENED, record
 
 LIFETIME = timedelta(days=7)
 # After opening a session by a link from one's own inbox, the card and one's data may be taken without another.
 FRESH = timedelta(hours=1)
-# Writing down each page view would cost a commit a page; nobody needs it finer.
-SEEN_EVERY = timedelta(hours=1)
+# A page after so long without one is another visit. Writing down each view would cost a commit a page.
+AWAY = timedelta(minutes=30)
 
 session = Table(
     "session",
@@ -47,6 +48,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     seen_at: datetime
 
+    def is_back(self, now: datetime) -> bool:
+        """Whether a page that is opened now begins another visit."""
+        return self.seen_at <= now - AWAY
+
     def is_fresh(self, now: datetime) -> bool:
         """Whether the inbox was proven within the hour."""
         return self.created_at > now - FRESH
@@ -56,14 +61,19 @@ _COLUMNS = tuple(session.c[name] for name in Session.__struct_fields__)
 
 
 def open_session(
-    conn: Connection, program_id: str, customer_id: str, browser: str = "", device: str = ""
+    conn: Connection,
+    program_id: str,
+    customer_id: str,
+    browser: str = "",
+    device: str = "",
+    path: str = "profile",
 ) -> str:
-    """A new session; returns the token for the cookie."""
-    token, now = random_token(), utc_now()
+    """A new session, which goes to the page `path`; returns the token for the cookie."""
+    token, session_id, now = random_token(), new_id(), utc_now()
     conn.execute(
         insert(session).values(
             program_id=program_id,
-            id=new_id(),
+            id=session_id,
             token_hash=digest(token),
             customer_id=customer_id,
             browser=browser[:40],
@@ -73,6 +83,7 @@ def open_session(
             expires_at=now + LIFETIME,
         )
     )
+    _record_opening(conn, program_id, customer_id, session_id, path)
     return token
 
 
@@ -104,12 +115,21 @@ def sessions_of(conn: Connection, program_id: str, customer_id: str) -> list[Ses
     return [Session(**row._mapping) for row in rows]
 
 
-def mark_seen(conn: Connection, program_id: str, session_id: str) -> None:
-    conn.execute(
+def come_back(conn: Connection, program_id: str, back: Session, path: str) -> None:
+    """The page `path` is opened after a while without one. Of two pages opened at once, one counts."""
+    now = utc_now()
+    changed = conn.execute(
         update(session)
-        .where(session.c.program_id == program_id, session.c.id == session_id)
-        .values(seen_at=utc_now())
-    )
+        .where(session.c.program_id == program_id, session.c.id == back.id, session.c.seen_at <= now - AWAY)
+        .values(seen_at=now)
+    ).rowcount
+    if changed:
+        _record_opening(conn, program_id, back.customer_id, back.id, path)
+
+
+def _record_opening(conn: Connection, program_id: str, customer_id: str, session_id: str, path: str) -> None:
+    told = {"surface": "web_app", "path": path, "sessionId": digest(session_id)[:16]}
+    record(conn, program_id, CARD_OPENED, customer_id, told)
 
 
 def end_session(conn: Connection, program_id: str, customer_id: str, session_id: str) -> None:

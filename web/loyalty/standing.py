@@ -1,5 +1,7 @@
 """A customer's standing: what the card shows of the ledger, tiers and rewards, in one round trip."""
 
+from datetime import datetime
+
 import msgspec
 from sqlalchemy import and_, bindparam, func, select
 from sqlalchemy.engine import Connection
@@ -23,6 +25,13 @@ class Standing(msgspec.Struct, frozen=True):
     tier: Localised | None
     next_reward: Localised | None
     next_reward_cost: int | None
+    # What counts towards the tier in this cycle, by either measure, and until when the tier is certain.
+    tier_id: str | None
+    tier_points: int
+    tier_money: int
+    tier_carry: int
+    tier_kept_until: datetime | None
+    cycle_ends_at: datetime | None
 
     @property
     def missing(self) -> int:
@@ -31,15 +40,14 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 _points = func.coalesce(balance.c.available, 0)
-_tier_points = func.coalesce(balance.c.tier_points, 0)
-_reached = (
-    select(tier.c.name)
-    .where(tier.c.program_id == customer.c.program_id, tier.c.required_points <= _tier_points)
-    .order_by(tier.c.required_points.desc())
-    .limit(1)
-    .correlate(customer, balance)
+# Who was never booked anything holds what nothing is required for.
+_base = (
+    select(tier.c.id)
+    .where(tier.c.program_id == customer.c.program_id, tier.c.active.is_(True), tier.c.required_points == 0)
+    .correlate(customer)
     .scalar_subquery()
 )
+_held = func.coalesce(balance.c.tier_id, _base)
 _offered = select(reward.c.id).where(reward.c.program_id == customer.c.program_id, reward.c.active.is_(True))
 _nearest = _offered.where(reward.c.cost > _points).order_by(reward.c.cost).limit(1)
 _dearest = _offered.order_by(reward.c.cost.desc()).limit(1)
@@ -53,9 +61,15 @@ _STANDING = (
         customer.c.card_number,
         _points,
         func.coalesce(balance.c.version, 0),
-        _reached,
+        tier.c.name,
         _next.c.title,
         _next.c.cost,
+        tier.c.id,
+        func.coalesce(balance.c.tier_points, 0),
+        func.coalesce(balance.c.tier_money, 0),
+        func.coalesce(balance.c.tier_carry, 0),
+        balance.c.tier_kept_until,
+        balance.c.cycle_ends_at,
     )
     .join_from(
         customer,
@@ -63,6 +77,7 @@ _STANDING = (
         and_(balance.c.program_id == customer.c.program_id, balance.c.customer_id == customer.c.id),
         isouter=True,
     )
+    .join(tier, and_(tier.c.program_id == customer.c.program_id, tier.c.id == _held), isouter=True)
     .join(
         _next,
         and_(
@@ -85,4 +100,4 @@ def standing_of(conn: Connection, program_id: str, customer_id: str) -> Standing
     The next reward is the cheapest one not yet within reach; where all are, the dearest.
     """
     row = conn.execute(_STANDING, {"program": program_id, "customer": customer_id}).one_or_none()
-    return None if row is None else Standing(*row)
+    return None if row is None else Standing(*tuple(row))

@@ -30,6 +30,7 @@ from web.loyalty.event import (
     Event,
 )
 from web.loyalty.link import Purpose, delete_links, find_link, make_link, may_send_link
+from web.loyalty.personal_data import FORGET
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
 from web.messages import sending, texts
@@ -37,7 +38,6 @@ from web.messages.envelope import Envelope, Message
 from web.messages.mailbox_store import forget_messages
 
 CONFIRMATION, CARD_LINK, ADDRESS_CHANGE = "confirmation", "card_link", "address_change"
-FORGET = "forget"
 
 Handler = Callable[[Delivery], Awaitable[None]]
 
@@ -56,8 +56,9 @@ def follow_up(conn: Connection, program: Program, happened: Event) -> None:
             asking = {**payload, "change": happened.properties["changeId"], "side": side}
             # The two have nothing to do with each other: a full inbox on one side holds up nobody.
             enqueue(conn, program.id, ADDRESS_CHANGE, f"{lane}:{side}", asking, happened.id)
-    if happened.name == WALLET_PASS_REQUESTED and happened.properties.get("delivery") == "message":
-        payload |= {"cause": happened.properties["cause"], "asked": happened.properties["asked"]}
+    if happened.name == WALLET_PASS_REQUESTED and happened.properties.get("delivery") in ("email", "sms"):
+        asked = {name: happened.properties[name] for name in ("browser", "device")}
+        payload |= {"cause": happened.properties["cause"], "asked": asked}
         enqueue(conn, program.id, CARD_LINK, lane, payload, happened.id)
 
 

@@ -7,7 +7,7 @@ from litestar import Response
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import utc_now
-from web.loyalty.session import SEEN_EVERY, Session, find_session, mark_seen
+from web.loyalty.session import Session, come_back, find_session
 from web.loyalty.standing import Standing, standing_of
 from web.pages.visitor import AnyRequest, Visitor
 
@@ -55,13 +55,14 @@ async def member_of(request: AnyRequest, slug: str) -> Member:
     if session is None or standing is None or _is_idle(session, visitor.site.settings.session_idle_hours):
         raise LoggedOut(visitor)
     visitor.speak_for(standing.locale)
-    if utc_now() - session.seen_at > SEEN_EVERY:
-        await visitor.site.database.write(mark_seen, visitor.program.id, session.id)
+    if session.is_back(utc_now()) and not visitor.is_looking_ahead:
+        path = request.scope["path"].strip("/").partition("/")[2]
+        await visitor.site.database.write(come_back, visitor.program.id, session, path)
     return Member(visitor, session, standing)
 
 
 def _is_idle(session: Session, most_hours: int) -> bool:
-    """Whether the session lay unused for longer than the operator allows; `seen_at` is exact to an hour."""
+    """Whether the session lay unused for longer than the operator allows; `seen_at` is exact to half an hour."""
     return most_hours > 0 and utc_now() - session.seen_at > timedelta(hours=most_hours)
 
 

@@ -13,6 +13,7 @@ from web.loyalty.customer import Contact, find_contact
 from web.loyalty.ledger import EFFECT, ledger_entry
 from web.pages.card_view import card_view
 from web.pages.member import Member, member_of
+from web.pages.tier_view import tier_view
 from web.pages.visitor import AnyRequest
 from web.pages.wallet_view import wallet_view
 
@@ -27,6 +28,7 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
         "profile/show.html",
         "profile",
         card=card_view(member.visitor, member.standing),
+        tier=tier_view(member),
         contact=contact_view(contact),
         change=change_view(change),
         entries=[entry_view(member, entry) for entry in entries],

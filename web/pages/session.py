@@ -117,7 +117,7 @@ def destination_of(path: str) -> str:
 
 async def _open(visitor: Visitor, code: str, destination: str) -> Response[bytes]:
     token = await visitor.site.database.write(
-        _use, visitor.program.id, code, visitor.session_token, visitor.asked
+        _use, visitor.program.id, code, visitor.session_token, visitor.asked, destination
     )
     if token is None:
         return _dead(visitor)
@@ -141,7 +141,9 @@ def _look(
     return link, find_session(conn, program_id, session_token)
 
 
-def _use(conn: Connection, program_id: str, code: str, session_token: str | None, asked: Asked) -> str | None:
+def _use(
+    conn: Connection, program_id: str, code: str, session_token: str | None, asked: Asked, destination: str
+) -> str | None:
     """Open a session by a link, in the place of one that is open here; None where the link is dead.
 
     The link is used in the same transaction, so that a change of address cannot slip in between.
@@ -151,7 +153,7 @@ def _use(conn: Connection, program_id: str, code: str, session_token: str | None
         return None
     if before := find_session(conn, program_id, session_token):
         end_session(conn, program_id, before.customer_id, before.id)
-    return open_session(conn, program_id, customer_id, asked.browser, asked.device)
+    return open_session(conn, program_id, customer_id, asked.browser, asked.device, destination)
 
 
 def _request_for_owner(conn: Connection, program: Program, code: str, asked: Asked, base_url: str) -> None:

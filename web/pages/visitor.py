@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
+from babel.numbers import get_currency_precision
 from litestar import Request, Response
 from litestar.datastructures import Cookie
 
@@ -135,6 +136,12 @@ class Visitor:
         """Minor units as the reader writes numbers: 10000034 at scale 2 is 100,000.34."""
         formats = self.site.renderer.catalogues.find(self.language).formats
         return formats.decimal(minor, self.program.settings.scale)
+
+    def money(self, minor: int) -> str:
+        """An amount of the programme's currency, in minor units, as the reader writes money."""
+        currency = self.program.settings.currency
+        formats = self.site.renderer.catalogues.find(self.language).formats
+        return formats.money(minor, currency, get_currency_precision(currency))
 
     def code_in(self, token: str, kind: str) -> str | None:
         """The code of the link whose token stands in the address; None where it is not ours or of another kind.

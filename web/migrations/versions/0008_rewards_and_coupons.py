@@ -7,8 +7,8 @@ from alembic import op
 
 from web.foundation.schema import Id, Json, Moment
 
-revision = "0005"
-down_revision = "0002"
+revision = "0008"
+down_revision = "0007"
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
