@@ -64,8 +64,7 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     standing, program = shelf.standing, member.program
     level = level_of(program, standing.tier_id, standing.tier_points)
     offers = [
-        offer_view(member, offer)
-        for offer in offers_for(program, standing.points, level, shelf.used, now)
+        offer_view(member, offer) for offer in offers_for(program, standing.points, level, shelf.used, now)
     ]
     return member.page(
         "rewards/list.html",
@@ -211,4 +210,3 @@ def _in_words(member: Member, refused: Exception) -> str:
             return text(member.language, NOT_HERE)
         case _:
             return text(member.language, ASKED_ANEW)
-
