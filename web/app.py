@@ -25,6 +25,7 @@ from web.foundation.sealing import Sealer
 from web.foundation.shell import Shell
 from web.integrations.webhooks import envelope
 from web.integrations.webhooks.courier import Courier
+from web.loyalty import referral_reward
 from web.loyalty.programs import Programs
 from web.loyalty.wallet_pass import GOOGLE_CARD
 from web.messages.deliveries import Messenger, follow_up
@@ -202,7 +203,7 @@ def make_worker(
             **Courier(site.database, site.sealer, outgoing).handlers(),
             GOOGLE_CARD: google_cards(site, client).store,
         },
-        follow_ups=[follow_up, envelope.follow_up],
+        follow_ups=[follow_up, envelope.follow_up, referral_reward.on_event],
         work_to_do=site.work_to_do,
         slow=frozenset((envelope.WEBHOOK,)),
     )
