@@ -1,6 +1,5 @@
 """Commands for referrals that wait for a person's judgement."""
 
-import getpass
 from collections.abc import Callable
 from uuid import UUID
 
@@ -58,7 +57,7 @@ def referral_approve(context: Context, referral_id: str, slug: str) -> None:
     found = _judge(context, slug, referral_id, approve)
     if found.state == BLOCKED:
         raise click.ClickException(f"Approved, but not paid. {BLOCKED_FOR[found.blocked_by or '']}")
-    click.echo(f"Approved. {found.advocate_points} and {found.friend_points} points are booked.")
+    click.echo("Approved. Both have their points.")
 
 
 @referral.command("reject")
@@ -78,9 +77,8 @@ def _judge(
         its_id = str(UUID(referral_id))
     except ValueError:
         raise click.ClickException(f"{referral_id!r} is no id; `referral review` lists them.") from None
-    actor = f"{getpass.getuser()} (command)"
     try:
-        return context.in_transaction(lambda conn: verdict(conn, context.program(conn, slug), its_id, actor))
+        return context.in_transaction(lambda conn: verdict(conn, context.program(conn, slug), its_id, "support"))
     except NotWaiting:
         raise click.ClickException("No such referral waits; `referral review` lists those that do.") from None
 
