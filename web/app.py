@@ -26,6 +26,8 @@ from web.foundation.shell import Shell
 from web.integrations.webhooks import envelope
 from web.integrations.webhooks.courier import Courier
 from web.loyalty import referral_reward
+from web.loyalty.chores import chores
+from web.loyalty.clock import Clock
 from web.loyalty.programs import Programs
 from web.loyalty.wallet_pass import GOOGLE_CARD
 from web.messages.deliveries import Messenger, follow_up
@@ -205,6 +207,7 @@ def make_worker(
         },
         follow_ups=[follow_up, envelope.follow_up, referral_reward.on_event],
         work_to_do=site.work_to_do,
+        clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
         slow=frozenset((envelope.WEBHOOK,)),
     )
 

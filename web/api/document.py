@@ -29,6 +29,7 @@ PARAMETERS = {
     "customer": ("The customer's e-mail address, our id, or their id in your own system.", "ana@example.com"),
     "location": ("The location's slug.", "malasana"),
     "key": ("The key's id.", "0199a1b2-6f70-7182-9c9d-0e1f2a3b4c5d"),
+    "webhook": ("The webhook's id.", "0199a1b2-7081-7293-8d0e-1f2a3b4c5d6e"),
     "pass": ("The pass's id (its serial number), or the customer's id in your own system.", "crm-4711"),
 }
 
@@ -104,9 +105,7 @@ _MORE_HEADERS = {
 
 def _shapes(operations: Iterable[Operation]) -> Iterable[Any]:
     for operation in operations:
-        yield from (
-            shape for shape in (operation.answer, operation.body, operation.query) if shape is not None
-        )
+        yield from (shape for shape in (operation.answer, operation.shape) if shape is not None)
 
 
 def _operation(operation: Operation, index: int, by_shape: dict[Any, dict[str, Any]]) -> dict[str, Any]:
@@ -128,7 +127,7 @@ def _operation(operation: Operation, index: int, by_shape: dict[Any, dict[str, A
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": by_shape[operation.body],
+                    "schema": by_shape[operation.shape],
                     "example": msgspec.to_builtins(operation.example),
                 }
             },

@@ -1,5 +1,13 @@
 """Every operation, in the order in which the document shows them."""
 
-from web.api import api_keys, locations, programs
+from web.api import api_keys, customer_token, customers, locations, programs, resources, webhooks
 
-OPERATIONS = (*programs.ROUTES, *locations.ROUTES, *api_keys.ROUTES)
+OPERATIONS = (
+    *resources.ROUTES,
+    *customer_token.ROUTES,
+    *customers.ROUTES,
+    *programs.ROUTES,
+    *locations.ROUTES,
+    *api_keys.ROUTES,
+    *webhooks.ROUTES,
+)

@@ -25,7 +25,8 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to say of one operation. The first of `paths` is the one that is documented as current.
 
-    `query`, `body` and `answer` are the types that its handler names. `failures` are the kinds of problems beyond
+    `query`, `body` and `answer` are the types that its handler names; `shape` is what a body should be, where the
+    handler reads it more leniently. `failures` are the kinds of problems beyond
     those that every operation has; `secret` says that the answer must not be kept readable.
     """
 
@@ -38,6 +39,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     customers: bool
     query: Any
     body: Any
+    shape: Any
     answer: Any
     example: Any
     answer_example: Any
@@ -62,6 +64,7 @@ def operation(
     tag: str,
     answer: Any,
     example: Any = None,
+    shape: Any = None,
     status: int = 200,
     customers: bool = False,
     failures: tuple[str, ...] = (),
@@ -71,7 +74,8 @@ def operation(
 
     The handler's parameters `data` and `query`, where it has them, are the types of its body and its query, and it
     returns the type of its answer. The first line of its docstring is its summary. `example` is a body, `answer` an
-    answer, both as values of these types. With `customers` a customer's own token may call it, too; the handler then
+    answer, both as values of these types. `shape` is the type of a body that the handler reads by itself, item by
+    item. With `customers` a customer's own token may call it, too; the handler then
     looks at `call.customer_id`. `secret`: the answer holds one, and is kept for repetitions sealed only.
     """
 
@@ -88,6 +92,7 @@ def operation(
             customers=customers,
             query=types.get("query"),
             body=types.get("data"),
+            shape=shape or types.get("data"),
             answer=types["return"],
             example=example,
             answer_example=answer,

@@ -85,10 +85,10 @@ class Rung(Properties):
 
 
 class TierUpgraded(Properties):
-    """`previous` is null for somebody's first tier; `expires_at` for one that is kept for life."""
+    """`previous` is null for somebody's first tier, `expires_at` for one that is kept for life."""
 
     previous: Rung | None
-    current: Rung
+    current: Rung | None
     tier_points: int
     entered_at: datetime
     expires_at: datetime | None
@@ -201,12 +201,13 @@ class CouponUsed(Properties):
 
 
 class PointsExpiring(Properties):
-    """`amount` goes at `expires_at` unless it is spent before."""
+    """`amount` goes at `expires_at` unless it is spent before; `days_left` is 0 on the last day."""
 
     amount: int
     balance: int
     scale: Literal[0, 2]
     expires_at: datetime
+    days_left: int
 
 
 class PointsExpired(Properties):

@@ -6,8 +6,8 @@ from alembic import op
 from web.foundation.address import inbox_key
 from web.foundation.schema import Id, Json, Moment
 
-revision = "0008"
-down_revision = "0005"
+revision = "0009"
+down_revision = "0008"
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 STATES = "'joined', 'qualified', 'flagged', 'blocked', 'rewarded', 'reversed'"
