@@ -126,6 +126,11 @@ class Visitor:
         return self._kept("session")
 
     @property
+    def invite(self) -> str:
+        """What this browser remembers of a friend's link; see `invitation`."""
+        return self._kept("invite") or ""
+
+    @property
     def is_looking_ahead(self) -> bool:
         """Whether a browser or robot fetches the page for nobody: then nothing is recorded."""
         purposes = (b"sec-purpose", b"purpose", b"x-moz")
@@ -244,6 +249,13 @@ class Visitor:
 
     def keep_change_link(self, code: str | None) -> None:
         self._keep("change", _code_or_any(code), LINK_SECONDS)
+
+    def keep_invite(self, invite: str, days: int) -> None:
+        self._keep("invite", invite, days * 24 * 3600)
+
+    def end_invite(self) -> None:
+        if self.invite:
+            self._keep("invite", "", 0)
 
     def keep_session(self, token: str) -> None:
         """Let the browser keep a session's token for as long as the session may live."""
