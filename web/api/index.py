@@ -1,6 +1,6 @@
 """Every operation, in the order in which the document shows them."""
 
-from web.api import api_keys, customer_token, customers, locations, programs, resources
+from web.api import api_keys, customer_token, customers, locations, programs, resources, webhooks
 
 OPERATIONS = (
     *resources.ROUTES,
@@ -9,7 +9,5 @@ OPERATIONS = (
     *programs.ROUTES,
     *locations.ROUTES,
     *api_keys.ROUTES,
+    *webhooks.ROUTES,
 )
-from web.api import api_keys, locations, programs, webhooks
-
-OPERATIONS = (*programs.ROUTES, *locations.ROUTES, *api_keys.ROUTES, *webhooks.ROUTES)
