@@ -1,4 +1,7 @@
-"""The worker: turns events into deliveries and makes them, inside the web process or as a process of its own."""
+"""The worker: turns events into deliveries and makes them, inside the web process or as a process of its own.
+
+Beside that it does what becomes due by the passing of time.
+"""
 
 import asyncio
 import contextlib
@@ -15,6 +18,7 @@ from web.foundation.idempotency import purge_answers
 from web.foundation.metrics import Metrics
 from web.foundation.schema import utc_now
 from web.integrations.webhooks.health import forget_what_waits_too_long
+from web.loyalty.clock import Clock
 from web.loyalty.event import Event, has_waiting, take_waiting
 from web.loyalty.link import purge_links
 from web.loyalty.program import Program
@@ -53,11 +57,25 @@ class Worker:
     work_to_do: asyncio.Event
     # Kinds whose receivers may take their time: no other delivery waits for them.
     slow: frozenset[str] = frozenset()
+    clock: Clock | None = None
     _stopping: bool = field(default=False)
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self) -> None:
         """Work until `stop`; a database that is away is waited for."""
+        if self.clock is None:
+            await self._deliver_for_ever()
+        else:
+            await asyncio.gather(self.clock.run(), self._deliver_for_ever())
+
+    def stop(self) -> None:
+        """Let the round that is under way end, and no other begin."""
+        self._stopping = True
+        self.work_to_do.set()
+        if self.clock is not None:
+            self.clock.stop()
+
+    async def _deliver_for_ever(self) -> None:
         purged = utc_now() - PURGE_EVERY
         while not self._stopping:
             self.work_to_do.clear()
@@ -76,11 +94,6 @@ class Worker:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.work_to_do.wait(), IDLE_SECONDS)
         await asyncio.gather(*self._under_way, return_exceptions=True)
-
-    def stop(self) -> None:
-        """Let the round that is under way end, and no other begin."""
-        self._stopping = True
-        self.work_to_do.set()
 
     async def work_once(self) -> bool:
         """One round: what happened becomes deliveries, and what is due is delivered. True if there was any.

@@ -11,6 +11,7 @@ from web.api import (
     programs,
     push,
     resources,
+    webhooks,
 )
 
 OPERATIONS = (
@@ -24,4 +25,5 @@ OPERATIONS = (
     *programs.ROUTES,
     *locations.ROUTES,
     *api_keys.ROUTES,
+    *webhooks.ROUTES,
 )

@@ -33,6 +33,12 @@ class Metrics:
             ["kind", "outcome"],
             registry=self.registry,
         )
+        self.chores = Counter(
+            "pasito_chores_total",
+            "What became due with time and was done, by chore and how it ended",
+            ["chore", "outcome"],
+            registry=self.registry,
+        )
         self.waiting = Gauge("pasito_deliveries_waiting", "Deliveries that wait", registry=self.registry)
         self.dead = Gauge("pasito_deliveries_dead", "Deliveries put aside", registry=self.registry)
         self.oldest = Gauge(

@@ -12,7 +12,7 @@ from sqlalchemy import CheckConstraint, Column, Index, String, Table, delete, in
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from web.foundation.address import Email, Phone
+from web.foundation.address import Email, Phone, inbox_key
 from web.foundation.schema import Id, Moment, metadata, new_id, utc_now
 from web.loyalty.customer import customer, find_by_address
 from web.loyalty.event import ADDRESS_CHANGE_REQUESTED, ADDRESS_CHANGED, record
@@ -135,7 +135,12 @@ def _carry_out(conn: Connection, program_id: str, change: AddressChange) -> Lite
     cancel_change(conn, program_id, change.customer_id)
     now = utc_now()
     values = (
-        {"email": change.value, "email_key": change.key, "email_verified_at": now}
+        {
+            "email": change.value,
+            "email_key": change.key,
+            "inbox_key": inbox_key(change.key),
+            "email_verified_at": now,
+        }
         if change.channel == "email"
         else {"phone": change.value, "phone_verified_at": now}
     )

@@ -7,7 +7,7 @@ from web.loyalty import lot
 from web.loyalty.balance import Balance, save_balance
 from web.loyalty.booking import Booked, Order
 from web.loyalty.event import BALANCE_CHANGED, REWARD_AVAILABLE, record
-from web.loyalty.expiry import expiry_of
+from web.loyalty.expiry import expiry_of, next_warning
 from web.loyalty.program import Program
 
 
@@ -28,9 +28,10 @@ def conclude(
     rules = program.settings.points
     # Only what somebody does keeps points alive, not the clock.
     if rules.expiry == "rolling" and order.source != "clock" and held.available > 0:
-        renewed = expiry_of(rules, program.settings.timezone, order.at or utc_now())
+        timezone, now = program.settings.timezone, utc_now()
+        renewed = expiry_of(rules, timezone, order.at or now)
         assert renewed is not None, "rolling points run out"
-        lot.renew(conn, program.id, held.customer_id, renewed)
+        lot.renew(conn, program.id, held.customer_id, renewed, next_warning(renewed, timezone, now))
     save_balance(conn, held)
     if held.available != before and not order.is_history:
         record(

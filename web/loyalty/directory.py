@@ -192,7 +192,7 @@ def add_customer(
 
     Raises: Taken, Erased.
     """
-    if is_suppressed(conn, program.id, suppression_tag):
+    if is_suppressed(conn, program.id, [suppression_tag]):
         raise Erased
     customer_id, now = new_id(), utc_now()
     values = {

@@ -7,6 +7,9 @@ from zoneinfo import ZoneInfo
 from web.foundation.schema import utc_now
 from web.loyalty.program_settings import PointsRules
 
+# How many days before their last one somebody is told (facts 4.3), and at what hour there.
+WARN_DAYS, WARN_HOUR = (30, 7, 1), 10
+
 
 def expiry_of(rules: PointsRules, timezone: str, spendable_from: datetime) -> datetime | None:
     """When points that can be spent from this moment on run out; None where they never do.
@@ -29,6 +32,25 @@ def hold_until(rules: PointsRules, earned_at: datetime) -> datetime | None:
     """When what a purchase earned may be spent; None for at once, or where the wait is over already."""
     until = earned_at + timedelta(days=rules.hold_days)
     return until if until > utc_now() else None
+
+
+def last_day(expires_at: datetime, timezone: str) -> date:
+    """The last day, there, on which points that run out at this moment can be spent."""
+    return (expires_at - timedelta(microseconds=1)).astimezone(ZoneInfo(timezone)).date()
+
+
+def next_warning(expires_at: datetime | None, timezone: str, now: datetime) -> datetime | None:
+    """When somebody is told next, after `now`, that points run out; None where nothing is left to be said."""
+    if expires_at is None:
+        return None
+    last = last_day(expires_at, timezone)
+    mornings = (
+        datetime.combine(last - timedelta(days=days), time(WARN_HOUR), ZoneInfo(timezone)).astimezone(
+            ZoneInfo("UTC")
+        )
+        for days in WARN_DAYS
+    )
+    return next((morning for morning in mornings if morning > now), None)
 
 
 def start_of_day(day: date, zone: ZoneInfo) -> datetime:

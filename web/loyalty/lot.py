@@ -5,12 +5,14 @@ that it came from. `lot_use` keeps what each entry took (positive) or returned (
 """
 
 from datetime import datetime, timedelta
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Index,
     Table,
     bindparam,
@@ -38,6 +40,8 @@ lot = Table(
     Column("is_pending", Boolean(name="is_pending_is_boolean"), nullable=False),
     Column("available_from", Moment),
     Column("expires_at", Moment),
+    # When they are told next that it runs out.
+    Column("warn_at", Moment),
     Column("created_at", Moment, nullable=False),
     CheckConstraint(
         "amount > 0 and remaining >= 0 and remaining <= amount", name="remaining_is_part_of_amount"
@@ -57,6 +61,16 @@ Index(
 )
 Index("ix_lot_expiring", lot.c.expires_at, sqlite_where=_OPEN, postgresql_where=_OPEN)
 Index("ix_lot_held", lot.c.available_from, sqlite_where=_HELD, postgresql_where=_HELD)
+_TO_WARN_OF = _OPEN & lot.c.warn_at.is_not(None)
+Index("ix_lot_to_warn_of", lot.c.warn_at, sqlite_where=_TO_WARN_OF, postgresql_where=_TO_WARN_OF)
+
+# What can become due of a lot: it is released, it runs out, somebody is warned of that.
+What = Literal["release", "expiry", "warning"]
+_BECOMES_DUE: dict[What, tuple[Column[Any], ColumnElement[bool]]] = {
+    "release": (lot.c.available_from, _HELD),
+    "expiry": (lot.c.expires_at, _OPEN),
+    "warning": (lot.c.warn_at, _TO_WARN_OF),
+}
 
 lot_use = Table(
     "lot_use",
@@ -84,6 +98,7 @@ class Lot(msgspec.Struct, kw_only=True):
     is_pending: bool = False
     available_from: datetime | None = None
     expires_at: datetime | None = None
+    warn_at: datetime | None = None
     created_at: datetime
 
 
@@ -106,6 +121,7 @@ def open_lot(
     at: datetime,
     available_from: datetime | None = None,
     expires_at: datetime | None = None,
+    warn_at: datetime | None = None,
 ) -> Lot:
     """The lot of an earning; one that is available later is held back until then."""
     opened = Lot(
@@ -118,6 +134,7 @@ def open_lot(
         is_pending=available_from is not None,
         available_from=available_from,
         expires_at=expires_at,
+        warn_at=warn_at,
         created_at=at,
     )
     conn.execute(insert(lot), msgspec.structs.asdict(opened))
@@ -161,10 +178,12 @@ def use(conn: Connection, entry_id: str, parts: list[tuple[Lot, int]]) -> None:
     )
 
 
-def give_back(conn: Connection, program_id: str, spent_id: str, entry_id: str, grace: timedelta) -> list[Lot]:
+def give_back(
+    conn: Connection, program_id: str, spent_id: str, entry_id: str, grace_ends: datetime
+) -> list[Lot]:
     """Return what the entry `spent_id` took to the very lots it came from, for the entry `entry_id` (L13).
 
-    A lot that has run out in the meantime may be spent for `grace` from now.
+    A lot that has run out in the meantime may be spent until `grace_ends`.
     """
     now = utc_now()
     rows = conn.execute(
@@ -177,12 +196,8 @@ def give_back(conn: Connection, program_id: str, spent_id: str, entry_id: str, g
         its = Lot(**{name: getattr(row, name) for name in Lot.__struct_fields__})
         its.remaining += row.part
         if its.expires_at is not None and its.expires_at <= now:
-            its.expires_at = now + grace
-            conn.execute(
-                update(lot)
-                .where(lot.c.program_id == program_id, lot.c.id == its.id)
-                .values(expires_at=its.expires_at)
-            )
+            its.expires_at = grace_ends
+            change_end(conn, program_id, [its], grace_ends, None)
         returned.append((its, -row.part))
     use(conn, entry_id, returned)
     return [its for its, _ in returned]
@@ -206,20 +221,20 @@ def open_lots(conn: Connection, program_id: str, customer_id: str, *, held: bool
     return [Lot(**row._mapping) for row in rows]
 
 
-def due_lots(conn: Connection, program_id: str, customer_id: str, now: datetime, *, held: bool) -> list[Lot]:
-    """The lots of one customer that run out, or are released, by `now`."""
-    when = _HELD & (lot.c.available_from <= now) if held else _OPEN & (lot.c.expires_at <= now)
+def due_lots(conn: Connection, program_id: str, customer_id: str, now: datetime, what: What) -> list[Lot]:
+    """The lots of one customer for which `what` is due by `now`."""
+    moment, which = _BECOMES_DUE[what]
     rows = conn.execute(
         select(*_COLUMNS)
-        .where(lot.c.program_id == program_id, lot.c.customer_id == customer_id, when)
+        .where(lot.c.program_id == program_id, lot.c.customer_id == customer_id, which, moment <= now)
         .order_by(lot.c.id)
     )
     return [Lot(**row._mapping) for row in rows]
 
 
-def whose_lots_are_due(conn: Connection, now: datetime, most: int, *, held: bool) -> list[tuple[str, str]]:
-    """Programme and customer of lots that run out, or are released, by `now`; the most urgent first."""
-    moment, which = (lot.c.available_from, _HELD) if held else (lot.c.expires_at, _OPEN)
+def whose_lots_are_due(conn: Connection, now: datetime, most: int, *, what: What) -> list[tuple[str, str]]:
+    """Programme and customer of lots for which `what` is due by `now`; the most urgent first."""
+    moment, which = _BECOMES_DUE[what]
     rows = conn.execute(
         select(lot.c.program_id, lot.c.customer_id)
         .where(which, moment <= now)
@@ -238,7 +253,21 @@ def release(conn: Connection, lots: list[Lot]) -> None:
         )
 
 
-def renew(conn: Connection, program_id: str, customer_id: str, expires_at: datetime) -> None:
+def change_end(
+    conn: Connection, program_id: str, lots: list[Lot], expires_at: datetime | None, warn_at: datetime | None
+) -> None:
+    """Let some lots run out at another moment, or never."""
+    for its in lots:
+        conn.execute(
+            update(lot)
+            .where(lot.c.program_id == program_id, lot.c.id == its.id)
+            .values(expires_at=expires_at, warn_at=warn_at)
+        )
+
+
+def renew(
+    conn: Connection, program_id: str, customer_id: str, expires_at: datetime, warn_at: datetime | None
+) -> None:
     """Move the day on which a customer's open lots run out, where each visit keeps them all alive."""
     conn.execute(
         update(lot)
@@ -248,8 +277,24 @@ def renew(conn: Connection, program_id: str, customer_id: str, expires_at: datet
             _OPEN,
             lot.c.expires_at < expires_at,
         )
-        .values(expires_at=expires_at)
+        .values(expires_at=expires_at, warn_at=warn_at)
     )
+
+
+def amount_expiring(
+    conn: Connection, program_id: str, customer_id: str, after: datetime, until: datetime
+) -> int:
+    """How much runs out after one moment and until another."""
+    amount = conn.scalar(
+        select(func.sum(lot.c.remaining)).where(
+            lot.c.program_id == program_id,
+            lot.c.customer_id == customer_id,
+            _OPEN,
+            lot.c.expires_at > after,
+            lot.c.expires_at <= until,
+        )
+    )
+    return int(amount or 0)
 
 
 def expiring_next(conn: Connection, program_id: str, customer_id: str) -> tuple[datetime, int] | None:

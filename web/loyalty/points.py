@@ -24,7 +24,7 @@ from web.loyalty.booking import (
     reversed_so_far,
     write_entry,
 )
-from web.loyalty.expiry import expiry_of, hold_until
+from web.loyalty.expiry import expiry_of, hold_until, next_warning
 from web.loyalty.ledger import (
     ADJUSTED,
     AVAILABLE,
@@ -114,6 +114,8 @@ def settle(conn: Connection, program: Program, reserve_id: str, order: Order) ->
 def give_back(conn: Connection, program: Program, spent_id: str, order: Order) -> Booked:
     """Return what the entry `spent_id` took, or set aside, to the very lots it came from. In full, and once.
 
+    What was set aside and settled since is returned by the settling entry: the lots are those of the first one.
+
     Raises: NotReversible, KeyReused.
     """
     spent, held = _lock_entry(conn, program, spent_id)
@@ -121,16 +123,17 @@ def give_back(conn: Connection, program: Program, spent_id: str, order: Order) -
     before = held.available
     try:
         refuse_repeat(conn, program.id, order, asked)
-        _refuse_twice(conn, spent, of_kinds=("spend", "reserve", "adjust", "expire"))
-        if spent.debit != AVAILABLE:
+        _refuse_twice(conn, spent, of_kinds=("spend", "reserve", "settle", "adjust", "expire"))
+        taken_by = spent.reverses_id if spent.kind == "settle" and spent.reverses_id else spent_id
+        if spent.debit != AVAILABLE and spent.kind != "settle":
             raise NotReversible(spent_id)
         entry_id = write_entry(
             conn, held, "give_back", spent.credit, AVAILABLE, spent.amount, order, asked, reverses_id=spent_id
         )
     except Repeated as repeated:
         return repeated.booked
-    grace = timedelta(days=program.settings.points.grace_days)
-    returned = lot.give_back(conn, program.id, spent_id, entry_id, grace)
+    grace_ends = utc_now() + timedelta(days=program.settings.points.grace_days)
+    returned = lot.give_back(conn, program.id, taken_by, entry_id, grace_ends)
     pay_debt(conn, before, entry_id, returned)
     return conclude(conn, program, held, before, entry_id, spent.amount, order)
 
@@ -173,9 +176,17 @@ def set_balance(conn: Connection, program: Program, customer_id: str, target: in
 
 
 def reverse(
-    conn: Connection, program: Program, entry_id: str, order: Order, *, amount: int | None = None
+    conn: Connection,
+    program: Program,
+    entry_id: str,
+    order: Order,
+    *,
+    amount: int | None = None,
+    money: int | None = None,
 ) -> Booked:
     """Take back what an entry gave, in full or `amount` of it; never more than it gave, all reversals together.
+
+    `money` is what was given back of what was paid, for tiers that count money; the points' share of it if left out.
 
     Points still held back are taken from there. What was spent already is taken from the rest of the balance:
     below zero where the programme allows it, else the programme bears it. The tier's count goes back too.
@@ -198,13 +209,14 @@ def reverse(
             or not 0 < wanted <= left
         ):
             raise NotReversible(entry_id)
-        tier_points = _share(earned.tier_points, taken + wanted, earned.amount) - tier_taken
-        tier_money = _share(earned.tier_money, taken + wanted, earned.amount) - money_taken
-        first_id = _claw_back(conn, program, held, earned, wanted, order, asked, -tier_points, -tier_money)
+        tier_points = share(earned.tier_points, taken + wanted, earned.amount) - tier_taken
+        if money is None:
+            money = share(earned.tier_money, taken + wanted, earned.amount) - money_taken
+        first_id = _claw_back(conn, program, held, earned, wanted, order, asked, -tier_points, -money)
     except Repeated as repeated:
         return repeated.booked
     held.lifetime_earned -= wanted
-    held_tier.follow(conn, program, held, -tier_points, -tier_money, order)
+    held_tier.follow(conn, program, held, -tier_points, -money, order)
     return conclude(conn, program, held, before, first_id, wanted, order)
 
 
@@ -266,7 +278,8 @@ def _give(
     if amount < 1:
         raise ValueError("an amount is 1 at least")
     asked = asked or asked_hash(kind, customer_id, amount, order)
-    at = order.at or utc_now()
+    now = utc_now()
+    at = order.at or now
     rules, timezone = program.settings.points, program.settings.timezone
     until = hold_until(rules, at) if hold else None
     held = lock_balance(conn, program.id, customer_id)
@@ -289,6 +302,10 @@ def _give(
         )
     except Repeated as repeated:
         return repeated.booked
+    expires_at = None if rules.mirror else expiry_of(rules, timezone, until or at)
+    if expires_at is not None and expires_at <= now and not order.is_history:
+        # Given late for something long ago: they shall be able to spend it at all.
+        expires_at = now + timedelta(days=rules.grace_days)
     opened = lot.open_lot(
         conn,
         program.id,
@@ -297,7 +314,8 @@ def _give(
         amount,
         at=at,
         available_from=until,
-        expires_at=expiry_of(rules, timezone, until or at),
+        expires_at=expires_at,
+        warn_at=next_warning(expires_at, timezone, now),
     )
     if not until:
         pay_debt(conn, before, entry_id, [opened])
@@ -351,7 +369,7 @@ def _refuse_mirrored(program: Program) -> None:
         raise InMirrorMode("another system keeps this programme's points: set the balance instead")
 
 
-def _share(whole: int, part: int, of: int) -> int:
+def share(whole: int, part: int, of: int) -> int:
     """`whole` x part / of, rounded half up; whatever the parts, all of them together are the whole."""
     sign = -1 if whole < 0 else 1
     return sign * ((2 * abs(whole) * part + of) // (2 * of))

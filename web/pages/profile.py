@@ -12,7 +12,8 @@ from web.loyalty.address_change import AddressChange, pending_change
 from web.loyalty.customer import Contact, find_contact
 from web.loyalty.ledger import EFFECT, ledger_entry
 from web.pages.card_view import card_view
-from web.pages.member import Member, member_of
+from web.pages.entry_view import SHORT, entry_view
+from web.pages.member import member_of
 from web.pages.tier_view import tier_view
 from web.pages.visitor import AnyRequest
 from web.pages.wallet_view import wallet_view
@@ -65,29 +66,11 @@ def change_view(change: AddressChange | None) -> dict[str, Any] | None:
     }
 
 
-def entry_view(member: Member, entry: Any) -> dict[str, Any]:
-    sign = "+" if entry.amount > 0 else "−"
-    return {
-        "id": entry.id,
-        "at": entry.at,
-        "reason": entry.reason,
-        "amount": sign + member.visitor.amount(abs(entry.amount)),
-        "is_gain": entry.amount > 0,
-        "balance": member.visitor.amount(entry.balance_after),
-    }
-
-
 def _read(
     conn: Connection, program_id: str, customer_id: str
 ) -> tuple[Contact | None, AddressChange | None, list[Any]]:
     entries = conn.execute(
-        select(
-            ledger_entry.c.number.label("id"),
-            ledger_entry.c.effective_at.label("at"),
-            ledger_entry.c.reason,
-            EFFECT.label("amount"),
-            ledger_entry.c.available_after.label("balance_after"),
-        )
+        select(*SHORT)
         .where(
             ledger_entry.c.program_id == program_id, ledger_entry.c.customer_id == customer_id, EFFECT != 0
         )
