@@ -201,7 +201,7 @@ class CouponUsed(Properties):
 
 
 class CouponRunningLow(Properties):
-    """Of no customer: so few codes are left in a coupon's pool."""
+    """Told once, when so few codes are left as the merchant wanted to know of; of no customer."""
 
     coupon_id: str
     coupon_name: str
