@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, func, select
 
 from tests.loyalty.people import new_customer
-from tests.support.ledger import an_order
+from tests.support.ledger import an_order, put_away_flows
 from web.foundation.database import Database
 from web.foundation.schema import new_id, utc_now
 from web.loyalty.balance import Balance, find_balance
@@ -32,6 +32,13 @@ from web.loyalty.purchase_record import Paid, Refund
 from web.loyalty.tiering import TierRules
 
 AT = datetime(2026, 3, 21, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def program(database: Database, program: Program) -> Program:
+    """The demo programme without the ways to earn of its own."""
+    await database.write(put_away_flows, program.id)
+    return msgspec.structs.replace(program, flows=())
 
 
 def purchases_earn(points: int, per_money: int | None = None, **changes: Any) -> NewEarningFlow:
@@ -110,8 +117,12 @@ def _the_law_holds(
     points: int,
     per_money: int,
 ) -> None:
-    double = tuple(msgspec.structs.replace(each, multiplier=233) for each in program.tiers)
-    programs = {"regular": program, "double": msgspec.structs.replace(program, tiers=double)}
+    programs = {
+        kind: msgspec.structs.replace(
+            program, tiers=tuple(msgspec.structs.replace(each, multiplier=percent) for each in program.tiers)
+        )
+        for kind, percent in (("regular", 100), ("double", 233))
+    }
     ana = new_customer(conn, program)
     flow_id = add_flow(conn, program.id, purchases_earn(points, per_money))
     kept: list[tuple[Paid, Fraction, list[int]]] = []
