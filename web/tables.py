@@ -8,6 +8,7 @@ from web.loyalty import (
     api_key,
     balance,
     birthday,
+    checkpoint,
     clock,
     consent,
     customer,
@@ -31,6 +32,7 @@ from web.messages import mailbox_store
 
 TABLES = (
     address_change.address_change,
+    checkpoint.ledger_checkpoint,
     clock.clock_run,
     api_key.api_key,
     birthday.birthday,

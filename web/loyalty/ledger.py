@@ -170,14 +170,14 @@ def hash_of(row: dict[str, Any]) -> str:
     Moments count to the microsecond in UTC, which is what both databases keep.
     """
     values = [
-        _spelt(value) if isinstance(value := row[name], datetime) else value
+        spelt(value) if isinstance(value := row[name], datetime) else value
         for name in Entry.__struct_fields__
         if name != "hash"
     ]
     return hashlib.sha256(msgspec.json.encode(values)).hexdigest()
 
 
-def _spelt(moment: datetime) -> str:
+def spelt(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 

@@ -1,4 +1,4 @@
-"""The clock's own book, and when somebody is told that points run out."""
+"""Signed checkpoints of the ledger, the clock's own book, merged customers, and when somebody is told of an end."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -41,3 +41,35 @@ def upgrade() -> None:
         sqlite_where=sa.text(is_open.format("0")),
         postgresql_where=sa.text(is_open.format("false")),
     )
+    op.create_index("ix_ledger_entry_at", "ledger_entry", ["program_id", "at"])
+    op.create_table(
+        "ledger_checkpoint",
+        sa.Column("program_id", Id(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("at", Moment(), nullable=False),
+        sa.Column("until", Moment(), nullable=False),
+        sa.Column("customers", sa.Integer(), nullable=False),
+        sa.Column("entries", sa.Integer(), nullable=False),
+        sa.Column("root", sa.String(length=64), nullable=False),
+        sa.Column("previous_root", sa.String(length=64), nullable=False),
+        sa.Column("public_key", sa.String(length=64), nullable=False),
+        sa.Column("signature", sa.String(length=128), nullable=False),
+        sa.PrimaryKeyConstraint("program_id", "number", name=op.f("pk_ledger_checkpoint")),
+    )
+    for statement in _append_only("ledger_checkpoint", op.get_bind().dialect.name):
+        op.execute(statement)
+
+
+def _append_only(table: str, dialect: str) -> list[str]:
+    if dialect == "sqlite":
+        return [
+            f"CREATE TRIGGER {table}_no_{verb} BEFORE {verb} ON {table}"
+            f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            for verb in ("update", "delete")
+        ]
+    return [
+        f"CREATE FUNCTION {table}_is_append_only() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE EXCEPTION '{table} is append-only'; END $$",
+        f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table}"
+        f" FOR EACH ROW EXECUTE FUNCTION {table}_is_append_only()",
+    ]
