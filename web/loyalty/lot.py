@@ -291,6 +291,15 @@ def release(conn: Connection, lots: list[Lot]) -> None:
         )
 
 
+def hand_over(conn: Connection, program_id: str, from_id: str, into_id: str) -> None:
+    """Let all lots of one customer, empty ones too, be another's, with their dates."""
+    conn.execute(
+        update(lot)
+        .where(lot.c.program_id == program_id, lot.c.customer_id == from_id)
+        .values(customer_id=into_id)
+    )
+
+
 def change_end(
     conn: Connection, program_id: str, lots: list[Lot], expires_at: datetime | None, warn_at: datetime | None
 ) -> None:
