@@ -37,7 +37,9 @@ def joining(friend: Person = BEN, **around: object) -> list[str]:
 
 def test_strangers_give_no_signal() -> None:
     assert joining() == []
-    assert of_purchase(ANA, Purchase(ref="1", amount=500, number=1, email="ben@example.net", name="Ben")) == []
+    assert (
+        of_purchase(ANA, Purchase(ref="1", amount=500, number=1, email="ben@example.net", name="Ben")) == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,5 +119,7 @@ def test_addresses_are_similar_in_spite_of_dots_digits_and_a_letter(
         (None, None, False),
     ],
 )
-def test_a_full_name_is_a_name_and_a_first_name_is_not(one: str | None, other: str | None, same: bool) -> None:
+def test_a_full_name_is_a_name_and_a_first_name_is_not(
+    one: str | None, other: str | None, same: bool
+) -> None:
     assert have_same_name(one, other) is same

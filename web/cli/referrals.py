@@ -78,7 +78,9 @@ def _judge(
     except ValueError:
         raise click.ClickException(f"{referral_id!r} is no id; `referral review` lists them.") from None
     try:
-        return context.in_transaction(lambda conn: verdict(conn, context.program(conn, slug), its_id, "support"))
+        return context.in_transaction(
+            lambda conn: verdict(conn, context.program(conn, slug), its_id, "support")
+        )
     except NotWaiting:
         raise click.ClickException("No such referral waits; `referral review` lists those that do.") from None
 
