@@ -31,6 +31,14 @@ required_points = 0
 [[rewards]]
 title = { en = "Cake" }
 cost = 80
+code_source = "pool"
+codes = ["CAKE-1", "CAKE-2"]
+[[coupons]]
+name = { en = "Spring treat" }
+kind = "percent"
+value = 10
+code_source = "pool"
+codes = ["SPRING-1", "SPRING-2", "SPRING-3"]
 [[locations]]
 slug = "harbour"
 name = "At the harbour"
@@ -64,6 +72,11 @@ def test_everything_in_the_file_is_made(database_url: str, tmp_path: Path, seale
         (1, {"en": "Gold"}),
     ]
     assert [row["cost"] for row in rows_of(database_url, "reward", program_id=program_id)] == [80]
+    assert [row["slug"] for row in rows_of(database_url, "coupon", program_id=program_id)] == ["spring-treat"]
+    assert [row["code"] for row in rows_of(database_url, "pool_code", program_id=program_id)] == [
+        *("CAKE-1", "CAKE-2"),
+        *("SPRING-1", "SPRING-2", "SPRING-3"),
+    ]
     assert [row["slug"] for row in rows_of(database_url, "location", program_id=program_id)] == ["harbour"]
     assert {row["locale"] for row in rows_of(database_url, "consent_wording", program_id=program_id)} == {
         "en",
@@ -85,6 +98,7 @@ def test_new_settings_take_the_place_of_the_old_and_what_has_grown_stays(
 ) -> None:
     path = written(tmp_path)
     program_id = in_database(database_url, lambda conn: create_from_file(conn, path, sealer))
+    made = in_database(database_url, lambda conn: load_program(conn, "corner", sealer))
     in_database(
         database_url,
         lambda conn: update_from_file(
@@ -92,7 +106,11 @@ def test_new_settings_take_the_place_of_the_old_and_what_has_grown_stays(
         ),
     )
     program = in_database(database_url, lambda conn: load_program(conn, "corner", sealer))
-    assert (program.id, program.settings.name, program.version) == (program_id, "The Other Corner", 2)
+    assert (program.id, program.settings.name, program.version) == (
+        program_id,
+        "The Other Corner",
+        made.version + 1,
+    )
     assert len(rows_of(database_url, "reward", program_id=program_id)) == 1
 
 

@@ -114,9 +114,9 @@ addEventListener("submit", (event) => {
 addEventListener("click", async ({ target }) => {
   const button = target.closest("[data-copy],[data-share],[data-print]");
   if (!button) return;
-  const { copy, share } = button.dataset;
+  const { copy, share, text } = button.dataset;
   try {
-    if (share) await navigator.share({ url: share });
+    if (share) await navigator.share(text ? { text } : { url: share });
     else if (copy) {
       await navigator.clipboard.writeText(copy);
       say.textContent = say.dataset.copied;

@@ -250,8 +250,7 @@ def show_customer(entrant: Entrant, program: Program) -> CustomerShown:
     """A customer in the documented shape."""
     first_name, last_name = entrant.names
     wants = msgspec.convert(entrant.notifications or {}, Notifications)
-    scale, settings = program.settings.scale, program.settings
-    tier_name = settings.say(entrant.tier_name, settings.default_language) if entrant.tier_name else None
+    scale = program.settings.scale
     return CustomerShown(
         id=entrant.id,
         program_id=program.id,
@@ -286,9 +285,16 @@ def show_customer(entrant: Entrant, program: Program) -> CustomerShown:
             loyalty_customer_id=entrant.loyalty_customer_id,
             balance=shown(entrant.available, scale),
             member_since=entrant.member_since or entrant.created_at,
-            tier_status=entrant.tier_status or tier_name,
+            tier_status=entrant.tier_status or tier_of(entrant, program),
         ),
     )
+
+
+def tier_of(entrant: Entrant, program: Program) -> str | None:
+    """The name of a customer's tier; who was never booked anything holds the one that needs nothing."""
+    base = next((tier.name for tier in program.tiers if tier.active and not tier.required_points), None)
+    name = entrant.tier_name or base
+    return program.settings.say(name, program.settings.default_language) if name else None
 
 
 def _read(conn: Connection, call: Call, name: str) -> CustomerShown:

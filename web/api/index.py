@@ -1,11 +1,27 @@
 """Every operation, in the order in which the document shows them."""
 
-from web.api import api_keys, customer_token, customers, locations, programs, resources, webhooks
+from web.api import (
+    api_keys,
+    balances,
+    customer_token,
+    customers,
+    locations,
+    loyalty,
+    me,
+    programs,
+    push,
+    resources,
+    webhooks,
+)
 
 OPERATIONS = (
     *resources.ROUTES,
     *customer_token.ROUTES,
     *customers.ROUTES,
+    *me.ROUTES,
+    *balances.ROUTES,
+    *loyalty.ROUTES,
+    *push.ROUTES,
     *programs.ROUTES,
     *locations.ROUTES,
     *api_keys.ROUTES,

@@ -41,6 +41,7 @@ KINDS = {
     "not-found": Kind(404, "There is no such thing", "The address, or what it names, does not exist here."),
     "method-not-allowed": Kind(405, "Not by this method", "The `Allow` header lists the methods."),
     "conflict": Kind(409, "That does not go together", "What is there already stands against it."),
+    "not-enough": Kind(409, "Not enough points", "More was asked than can be spent. Nothing was booked."),
     "key-reused": Kind(
         409,
         "This Idempotency-Key was used before",

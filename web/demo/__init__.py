@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
 
+from web.demo.holdings import add_holdings
 from web.foundation.address import Email
 from web.foundation.schema import new_id, utc_now
 from web.foundation.sealing import Sealer
@@ -47,6 +48,7 @@ def ensure_demo(conn: Connection, sealer: Sealer) -> bool:
         _add_history(conn, demo, customer_id, visits, chance)
         if visits:
             issue_pass(conn, program_id, customer_id, "apple")
+        add_holdings(conn, demo, customer_id, visits)
     return True
 
 

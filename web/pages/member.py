@@ -4,12 +4,18 @@ from datetime import timedelta
 from typing import Any
 
 from litestar import Response
+from markupsafe import escape
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import utc_now
 from web.loyalty.session import Session, come_back, find_session
 from web.loyalty.standing import Standing, standing_of
+from web.pages.frame import HOLES, MARK, Frame
+from web.pages.sent import header
+from web.pages.site import Look
 from web.pages.visitor import AnyRequest, Visitor
+
+MOST_FRAMES = 2000
 
 
 class LoggedOut(Exception):
@@ -41,8 +47,37 @@ class Member:
         return self.session.is_fresh(utc_now())
 
     def page(self, template: str, tab: str, status: int = 200, **context: Any) -> Response[bytes]:
-        """A session page; `tab` is the section it belongs to."""
-        return self.visitor.page(template, status, tab=tab, **context)
+        """A session page; `tab` is the section it belongs to. Its frame is kept, and not rendered again."""
+        visitor, site = self.visitor, self.site
+        look = site.look(self.program, self.language)
+        html = site.renderer.render(
+            template,
+            self.language,
+            **visitor.context(look, visitor.form_token(), []),
+            **{"tab": tab, "inner": True, "parting": MARK, **context},
+        )
+        title, _, page = html.partition(MARK)
+        holes = {"title": title, "page": page, "here": escape(visitor.here())}
+        body, coding = self._frame(look, tab).around(holes, header(visitor.request, b"accept-encoding"))
+        return visitor.answer(body, coding, status, look)
+
+    def _frame(self, look: Look, tab: str) -> Frame:
+        visitor, frames = self.visitor, self.site.frames
+        key = (self.program.id, self.program.version, self.language, tab, visitor.is_partial)
+        known = frames.get(key)
+        if known is None:
+            html = self.site.renderer.render(
+                "member_frame.html",
+                self.language,
+                **visitor.context(look, "", visitor.languages(HOLES["here"])),
+                tab=tab,
+                noindex=True,
+                holes=HOLES,
+            )
+            if len(frames) > MOST_FRAMES:
+                frames.clear()
+            known = frames[key] = Frame(html)
+        return known
 
     def redirect(self, path: str) -> Response[bytes]:
         return self.visitor.redirect(path)
