@@ -2,37 +2,64 @@
 
 from typing import Any
 
+import msgspec
 from litestar import Response, get
 from litestar.params import FromPath
 from sqlalchemy import select
-from sqlalchemy.engine import Connection
 
 from web.foundation.address import mask_email, mask_phone
-from web.loyalty.address_change import AddressChange, pending_change
-from web.loyalty.customer import Contact, find_contact
+from web.foundation.document import list_of
+from web.foundation.schema import utc_now
+from web.loyalty.address_change import PENDING_CHANGE_OF_CUSTOMER, AddressChange
+from web.loyalty.customer import CONTACT_OF_CUSTOMER, Contact, customer
 from web.loyalty.ledger import EFFECT, ledger_entry
+from web.loyalty.presence import presence_of
 from web.pages.card_view import card_view
-from web.pages.entry_view import SHORT, entry_view
-from web.pages.member import member_of
+from web.pages.entry_view import SHORT, ShortEntry, entry_view
+from web.pages.member import member_with
 from web.pages.tier_view import tier_view
 from web.pages.visitor import AnyRequest
 from web.pages.wallet_view import wallet_view
 
-LATEST = 3
+LATEST = 8
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What the page shows beside the card."""
+
+    contact: Contact
+    change: AddressChange | None
+    entries: list[ShortEntry]
+
+
+PAGE = presence_of(
+    Shown,
+    contact=CONTACT_OF_CUSTOMER,
+    change=PENDING_CHANGE_OF_CUSTOMER,
+    entries=list_of(
+        select(*SHORT)
+        .where(
+            ledger_entry.c.program_id == customer.c.program_id,
+            ledger_entry.c.customer_id == customer.c.id,
+            EFFECT != 0,
+        )
+        .order_by(ledger_entry.c.number.desc())
+        .limit(LATEST)
+    ),
+)
 
 
 @get("/{slug:str}/profile", name="profile")
 async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
-    member = await member_of(request, slug)
-    contact, change, entries = await member.site.database.read(_read, member.program.id, member.customer_id)
+    member, shown = await member_with(request, slug, PAGE, now=utc_now())
     return member.page(
         "profile/show.html",
         "profile",
         card=card_view(member.visitor, member.standing),
         tier=tier_view(member),
-        contact=contact_view(contact),
-        change=change_view(change),
-        entries=[entry_view(member, entry) for entry in entries],
+        contact=contact_view(shown.contact),
+        change=change_view(shown.change),
+        entries=[entry_view(member, entry) for entry in shown.entries],
         wallet=await wallet_view(member.visitor, customer_id=member.customer_id) if member.is_fresh else None,
         sent=request.query_params.get("sent") == "1",
         saved=request.query_params.get("saved") == "1",
@@ -64,21 +91,3 @@ def change_view(change: AddressChange | None) -> dict[str, Any] | None:
         "old_agreed": change.old_agreed_at is not None,
         "new_agreed": change.new_agreed_at is not None,
     }
-
-
-def _read(
-    conn: Connection, program_id: str, customer_id: str
-) -> tuple[Contact | None, AddressChange | None, list[Any]]:
-    entries = conn.execute(
-        select(*SHORT)
-        .where(
-            ledger_entry.c.program_id == program_id, ledger_entry.c.customer_id == customer_id, EFFECT != 0
-        )
-        .order_by(ledger_entry.c.number.desc())
-        .limit(LATEST)
-    ).all()
-    return (
-        find_contact(conn, program_id, customer_id),
-        pending_change(conn, program_id, customer_id),
-        list(entries),
-    )
