@@ -128,6 +128,19 @@ def keep_carried(conn: Connection, program_id: str, customer_id: str, flow_id: s
         )
 
 
+def hand_over_carried(conn: Connection, program_id: str, from_id: str, into_id: str) -> None:
+    """What one customer's earnings left over adds to another's. Under the locks of both balances."""
+    rows = conn.execute(
+        select(carry.c.flow_id, carry.c.amount).where(
+            carry.c.program_id == program_id, carry.c.customer_id == from_id
+        )
+    ).all()
+    for flow_id, amount in rows:
+        own = carried(conn, program_id, into_id, flow_id)
+        keep_carried(conn, program_id, into_id, flow_id, own + amount)
+        keep_carried(conn, program_id, from_id, flow_id, NOTHING)
+
+
 def keep_earning(
     conn: Connection,
     program_id: str,
