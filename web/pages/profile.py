@@ -10,10 +10,10 @@ from sqlalchemy import select
 from web.foundation.address import mask_email, mask_phone
 from web.foundation.document import list_of
 from web.foundation.schema import utc_now
-from web.loyalty.address_change import PENDING_CHANGE_OF_CUSTOMER, AddressChange
-from web.loyalty.customer import CONTACT_OF_CUSTOMER, Contact, customer
+from web.loyalty.address_change import AddressChange, pending_change_in
+from web.loyalty.customer import CONTACT_OF_CUSTOMER, Contact
 from web.loyalty.ledger import EFFECT, ledger_entry
-from web.loyalty.presence import presence_of
+from web.loyalty.presence import HERE_CUSTOMER, HERE_PROGRAM, presence_of
 from web.pages.card_view import card_view
 from web.pages.entry_view import SHORT, ShortEntry, entry_view
 from web.pages.member import member_with
@@ -35,12 +35,12 @@ class Shown(msgspec.Struct, frozen=True):
 PAGE = presence_of(
     Shown,
     contact=CONTACT_OF_CUSTOMER,
-    change=PENDING_CHANGE_OF_CUSTOMER,
+    change=pending_change_in(HERE_PROGRAM, HERE_CUSTOMER),
     entries=list_of(
         select(*SHORT)
         .where(
-            ledger_entry.c.program_id == customer.c.program_id,
-            ledger_entry.c.customer_id == customer.c.id,
+            ledger_entry.c.program_id == HERE_PROGRAM,
+            ledger_entry.c.customer_id == HERE_CUSTOMER,
             EFFECT != 0,
         )
         .order_by(ledger_entry.c.number.desc())
