@@ -178,6 +178,8 @@ def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
                 "name": name,
                 "in": "query",
                 "required": required,
+                # An empty one counts as none: what a form or a template leaves open is no mistake.
+                "allowEmptyValue": not required,
                 "schema": schema,
                 **({"description": description} if description else {}),
             }
