@@ -30,6 +30,10 @@ PARAMETERS = {
     "location": ("The location's slug.", "malasana"),
     "key": ("The key's id.", "0199a1b2-6f70-7182-9c9d-0e1f2a3b4c5d"),
     "webhook": ("The webhook's id.", "0199a1b2-7081-7293-8d0e-1f2a3b4c5d6e"),
+    "flow": ("The earning flow's id, or its type where it is the only one of it.", "CUSTOM_1"),
+    "multiplier": ("The multiplier's id.", "0199a1b2-a4b6-75c6-9031-4c5d6e7f8091"),
+    "tier": ("The tier's id.", "0199a1b2-b5c7-76d7-9142-5d6e7f8091a2"),
+    "order": ("The order's id, as you gave it.", "1001"),
     "referral": ("The referral's id.", "0199a1b2-8192-73a4-8e1f-2a3b4c5d6e7f"),
     "pass": ("The pass's id (its serial number), or the customer's id in your own system.", "crm-4711"),
 }
