@@ -3,6 +3,8 @@
 from web.api import (
     api_keys,
     balances,
+    codes,
+    coupons,
     customer_token,
     customers,
     locations,
@@ -10,7 +12,9 @@ from web.api import (
     me,
     programs,
     push,
+    redemptions,
     resources,
+    rewards,
     webhooks,
 )
 
@@ -22,6 +26,10 @@ OPERATIONS = (
     *balances.ROUTES,
     *loyalty.ROUTES,
     *push.ROUTES,
+    *redemptions.ROUTES,
+    *codes.ROUTES,
+    *coupons.ROUTES,
+    *rewards.ROUTES,
     *programs.ROUTES,
     *locations.ROUTES,
     *api_keys.ROUTES,
