@@ -290,7 +290,9 @@ async def test_of_two_customers_who_are_one_no_fraction_is_lost(database: Databa
     await paid(database, program, ben, second)
     await database.write(merge, program, ben, ana, an_order())
     assert await database.read(carried, program.id, ana, flow_id) == 1
-    assert (await paid(database, program, ana, an_order_of(25))).points == 1
+    # The till may go on with the old name for a while, and repeat itself.
+    assert (await paid(database, program, ben, an_order_of(25))).points == 1
+    assert (await paid(database, program, ben, second)).is_repeat
     assert (await cancelled(database, program, second)).points == 1
     assert (await cancelled(database, program, first)).points == 0
     assert await database.read(carried, program.id, ana, flow_id) == Fraction(1, 2) - 1

@@ -59,9 +59,11 @@ def order_paid(conn: Connection, program: Program, customer_id: str, order: Paid
     # First, because it locks two balances in an order of its own.
     referral_reward.on_purchase(conn, program, customer_id, _for_referral(order, counted))
     held = lock_balance(conn, program.id, customer_id)
-    asked = _sum_of([customer_id, order])
+    # Who was named may have become another customer since.
+    customer_id = held.customer_id
+    asked = _sum_of(order)
     if known := find_purchase(conn, program.id, order.source, order.id):
-        if known.asked_hash != asked:
+        if (known.asked_hash, known.customer_id) != (asked, customer_id):
             raise KeyReused(key_of(order.source, order.id, "earn"))
         return _told_before(conn, program.id, known)
     happened = Happening(
