@@ -1,6 +1,7 @@
 """A coupon: what a merchant gives away, without points. Who holds which is said in coupon_code.py."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -160,7 +161,7 @@ def retire_coupon(conn: Connection, program_id: str, coupon_id: str) -> bool:
     return _update(conn, program_id, coupon_id, active=False)
 
 
-def add_codes(conn: Connection, program_id: str, coupon_id: str, lines: list[str]) -> Loaded:
+def add_codes(conn: Connection, program_id: str, coupon_id: str, lines: Iterable[str]) -> Loaded:
     """Add a file's codes to a coupon's pool; when they run low again, the merchant is told again."""
     loaded = load_codes(conn, program_id, coupon_id, lines)
     if loaded.added:

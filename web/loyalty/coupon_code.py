@@ -251,23 +251,31 @@ def revoke(conn: Connection, program: Program, assigned_id: str, actor: str | No
     return made
 
 
-def expire_due(conn: Connection, now: datetime, most: int) -> int:
-    """Mark coupons whose time is over; returns how many. They were not good any more before that."""
-    due = (
+def due_coupons(conn: Connection, now: datetime, most: int) -> list[tuple[str, str]]:
+    """Programme and id of coupons whose time is over, the longest waiting first; `expire` each of them."""
+    rows = conn.execute(
         select(coupon_code.c.program_id, coupon_code.c.id)
         .where(_RUNNING, coupon_code.c.expires_at <= now)
         .order_by(coupon_code.c.expires_at)
         .limit(most)
-        .with_for_update(skip_locked=True)
     )
-    keys = conn.execute(due).all()
-    for row in keys:
+    return [(row.program_id, row.id) for row in rows]
+
+
+def expire(conn: Connection, program: Program, assigned_id: str, now: datetime) -> bool:
+    """Mark one coupon whose time is over; it was not good any more before that. False if that was done already."""
+    return bool(
         conn.execute(
             update(coupon_code)
-            .where(coupon_code.c.program_id == row.program_id, coupon_code.c.id == row.id, _ASSIGNED)
+            .where(
+                coupon_code.c.program_id == program.id,
+                coupon_code.c.id == assigned_id,
+                _RUNNING,
+                coupon_code.c.expires_at <= now,
+            )
             .values(state="expired", ended_at=coupon_code.c.expires_at)
-        )
-    return len(keys)
+        ).rowcount
+    )
 
 
 def coupons_of(

@@ -79,7 +79,7 @@ def multipliers_of(conn: Connection, program_id: str) -> list[Multiplier]:
     rows = conn.execute(
         select(*_COLUMNS).where(multiplier.c.program_id == program_id).order_by(multiplier.c.starts)
     )
-    return [msgspec.convert(dict(row._mapping), Multiplier) for row in rows]
+    return [Multiplier(**{**row._mapping, "weekdays": tuple(row.weekdays)}) for row in rows]
 
 
 def factor_at(multipliers: list[Multiplier], at: datetime, zone: tzinfo) -> Factor | None:

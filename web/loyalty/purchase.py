@@ -5,83 +5,34 @@ money that was kept is worth. No order gives back more than it gave, and a full 
 """
 
 import hashlib
-from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Index, String, Table, UniqueConstraint, insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
 from web.foundation.languages import N_
-from web.foundation.schema import Id, Json, Moment, insert_or_skip, metadata, new_id, utc_now
-from web.loyalty import held_tier, points
+from web.loyalty import held_tier, points, referral_reward
 from web.loyalty.balance import Balance, lock_balance, save_balance
 from web.loyalty.booking import KeyReused, Order
 from web.loyalty.earning import judge
 from web.loyalty.earning_flow import flows_of
 from web.loyalty.earning_record import carried, earning, keep_carried, keep_earning
-from web.loyalty.earning_rules import PURCHASE, Amount, Channel, Evaluation, Happening, Line, Trace
-from web.loyalty.ledger import Amount as AmountColumn
+from web.loyalty.earning_rules import PURCHASE, Evaluation, Happening, Trace
 from web.loyalty.program import Program
+from web.loyalty.purchase_record import (
+    Paid,
+    Refund,
+    find_purchase,
+    find_refund,
+    keep_purchase,
+    keep_refund,
+    key_of,
+)
+from web.loyalty.referral_signals import Purchase
 
 BOUGHT, REFUNDED, CANCELLED = N_("Purchase"), N_("Refund"), N_("Order cancelled")
-
-purchase = Table(
-    "purchase",
-    metadata,
-    Column("program_id", Id, primary_key=True),
-    Column("id", Id, primary_key=True),
-    Column("customer_id", Id, nullable=False),
-    # Whose order it is ("shopify:brewbar.example", "pos"), and its name there.
-    Column("source", String(80), nullable=False),
-    Column("order_ref", String(80), nullable=False),
-    Column("paid_at", Moment, nullable=False),
-    Column("location_id", Id),
-    Column("channel", String(8)),
-    Column("lines", Json, nullable=False),
-    # Minor units of the currency: what counts for tiers that count money, and what was refunded, by line.
-    Column("counted", AmountColumn, nullable=False),
-    Column("refunded", Json, nullable=False),
-    Column("entry_id", Id),
-    Column("asked_hash", String(64), nullable=False),
-    Column("created_at", Moment, nullable=False),
-    UniqueConstraint("program_id", "source", "order_ref", name="uq_purchase_order"),
-)
-Index("ix_purchase_customer", purchase.c.program_id, purchase.c.customer_id, purchase.c.id)
-
-purchase_refund = Table(
-    "purchase_refund",
-    metadata,
-    Column("program_id", Id, primary_key=True),
-    Column("purchase_id", Id, primary_key=True),
-    Column("ref", String(80), primary_key=True),
-    Column("customer_id", Id, nullable=False),
-    Column("lines", Json, nullable=False),
-    Column("points", AmountColumn, nullable=False),
-    Column("entry_id", Id),
-    Column("asked_hash", String(64), nullable=False),
-    Column("at", Moment, nullable=False),
-)
-
-
-class Paid(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that was paid. `source` and `id` name it; `reason` is what the customer reads."""
-
-    source: str
-    id: str
-    paid_at: datetime
-    lines: tuple[Line, ...]
-    location_id: str | None = None
-    channel: Channel | None = None
-    reason: str | None = None
-
-
-class Refund(msgspec.Struct, frozen=True, kw_only=True):
-    """Money that was given back: minor units by line of the order; without lines, all that is left of it."""
-
-    id: str
-    lines: dict[str, Amount] = {}
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,11 +55,14 @@ def order_paid(conn: Connection, program: Program, customer_id: str, order: Paid
     What it earns waits for the programme's `hold_days`. Raises: KeyReused for another order of this name, and what
     `points.earn` raises.
     """
+    counted = sum(line.amount for line in order.lines if not line.gift_card)
+    # First, because it locks two balances in an order of its own.
+    referral_reward.on_purchase(conn, program, customer_id, _for_referral(order, counted))
     held = lock_balance(conn, program.id, customer_id)
     asked = _sum_of([customer_id, order])
-    if known := _find(conn, program.id, order.source, order.id):
+    if known := find_purchase(conn, program.id, order.source, order.id):
         if known.asked_hash != asked:
-            raise KeyReused(_key(order.source, order.id, "earn"))
+            raise KeyReused(key_of(order.source, order.id, "earn"))
         return _told_before(conn, program.id, known)
     happened = Happening(
         at=order.paid_at, location_id=order.location_id, channel=order.channel, lines=order.lines
@@ -116,9 +70,8 @@ def order_paid(conn: Connection, program: Program, customer_id: str, order: Paid
     # In a programme that mirrors another system's points the order is noted, for its tier.
     flows = [] if program.settings.points.mirror else flows_of(conn, program.id, PURCHASE)
     verdicts = [judge(conn, program, flow, held, happened) for flow in flows if flow.active]
-    counted = sum(line.amount for line in order.lines if not line.gift_card)
     booking = Order(
-        key=_key(order.source, order.id, "earn"),
+        key=key_of(order.source, order.id, "earn"),
         reason=order.reason or BOUGHT,
         source=order.source[:40],
         source_ref=order.id,
@@ -131,7 +84,7 @@ def order_paid(conn: Connection, program: Program, customer_id: str, order: Paid
     else:
         entry_id = None
         _count_money(conn, program, held, counted, booking)
-    purchase_id = _keep(conn, program.id, customer_id, order, counted, entry_id, asked)
+    purchase_id = keep_purchase(conn, program.id, customer_id, order, counted, entry_id, asked)
     for verdict in verdicts:
         _keep_verdict(conn, program.id, customer_id, booking, happened, verdict, entry_id, purchase_id)
     return Outcome(
@@ -158,30 +111,34 @@ def order_cancelled(conn: Connection, program: Program, source: str, order_id: s
 def _take_back(
     conn: Connection, program: Program, source: str, order_id: str, refund: Refund, what: str, reason: str
 ) -> Outcome:
-    found = _find(conn, program.id, source, order_id)
+    found = find_purchase(conn, program.id, source, order_id)
     if found is None:
         raise NoSuchOrder(f"{source} {order_id}")
     held = lock_balance(conn, program.id, found.customer_id)
     asked = _sum_of([what, refund])
-    if known := _find_refund(conn, program.id, found.id, what):
+    if known := find_refund(conn, program.id, found.id, what):
         if known.asked_hash != asked:
-            raise KeyReused(_key(source, order_id, what))
+            raise KeyReused(key_of(source, order_id, what))
         return Outcome(purchase_id=found.id, points=known.points, entry_id=known.entry_id, is_repeat=True)
     # Read again under the lock: another refund may have been booked while we waited for it.
-    found = _find(conn, program.id, source, order_id)
+    found = find_purchase(conn, program.id, source, order_id)
     assert found is not None, "it was just there"
     back, refunded = _refund_lines(found, refund)
     total = sum(
         _settle(conn, program.id, row, found, refunded) for row in _earnings(conn, program.id, found.id)
     )
-    booking = Order(key=_key(source, order_id, what), reason=reason, source=source[:40], source_ref=order_id)
+    booking = Order(
+        key=key_of(source, order_id, what), reason=reason, source=source[:40], source_ref=order_id
+    )
     money = sum(amount for line_id, amount in back.items() if line_id in _counted_lines(found))
     entry_id = None
     if total:
         entry_id = points.reverse(conn, program, found.entry_id, booking, amount=total, money=money).entry_id
     else:
         _count_money(conn, program, held, -money, booking)
-    _keep_refund(conn, program.id, found, what, back, refunded, total, entry_id, asked)
+    keep_refund(conn, program.id, found, what, back, refunded, total, entry_id, asked)
+    kept = found.counted - sum(refunded[line_id] for line_id in _counted_lines(found))
+    referral_reward.on_refund(conn, program, f"{source}:{order_id}", kept)
     return Outcome(purchase_id=found.id, points=total, entry_id=entry_id)
 
 
@@ -227,34 +184,6 @@ def _counted_lines(found: Any) -> set[str]:
     return {line["id"] for line in found.lines if not line.get("gift_card")}
 
 
-def _find(conn: Connection, program_id: str, source: str, order_id: str) -> Any:
-    return conn.execute(
-        select(purchase).where(
-            purchase.c.program_id == program_id,
-            purchase.c.source == source,
-            purchase.c.order_ref == order_id,
-        )
-    ).one_or_none()
-
-
-def _find_refund(conn: Connection, program_id: str, purchase_id: str, what: str) -> Any:
-    return conn.execute(
-        select(purchase_refund).where(
-            purchase_refund.c.program_id == program_id,
-            purchase_refund.c.purchase_id == purchase_id,
-            purchase_refund.c.ref == what,
-        )
-    ).one_or_none()
-
-
-def _earnings(conn: Connection, program_id: str, purchase_id: str) -> list[Any]:
-    return list(
-        conn.execute(
-            select(earning).where(earning.c.program_id == program_id, earning.c.purchase_id == purchase_id)
-        )
-    )
-
-
 def _told_before(conn: Connection, program_id: str, known: Any) -> Outcome:
     rows = _earnings(conn, program_id, known.id)
     return Outcome(
@@ -264,40 +193,6 @@ def _told_before(conn: Connection, program_id: str, known: Any) -> Outcome:
         traces=tuple(msgspec.convert(row.trace, Trace) for row in rows),
         is_repeat=True,
     )
-
-
-def _keep(
-    conn: Connection,
-    program_id: str,
-    customer_id: str,
-    order: Paid,
-    counted: int,
-    entry_id: str | None,
-    asked: str,
-) -> str:
-    purchase_id = new_id()
-    made = conn.execute(
-        insert_or_skip(conn, purchase).values(
-            program_id=program_id,
-            id=purchase_id,
-            customer_id=customer_id,
-            source=order.source,
-            order_ref=order.id,
-            paid_at=order.paid_at,
-            location_id=order.location_id,
-            channel=order.channel,
-            lines=msgspec.to_builtins(order.lines),
-            counted=counted,
-            refunded={},
-            entry_id=entry_id,
-            asked_hash=asked,
-            created_at=utc_now(),
-        )
-    ).rowcount
-    if not made:
-        # Booked at this very moment for somebody else, whose lock is not ours.
-        raise KeyReused(_key(order.source, order.id, "earn"))
-    return purchase_id
 
 
 def _keep_verdict(
@@ -325,39 +220,22 @@ def _keep_verdict(
     )
 
 
-def _keep_refund(
-    conn: Connection,
-    program_id: str,
-    found: Any,
-    what: str,
-    back: dict[str, int],
-    refunded: dict[str, int],
-    total: int,
-    entry_id: str | None,
-    asked: str,
-) -> None:
-    conn.execute(
-        update(purchase)
-        .where(purchase.c.program_id == program_id, purchase.c.id == found.id)
-        .values(refunded=refunded)
+def _for_referral(order: Paid, counted: int) -> Purchase:
+    return Purchase(
+        ref=f"{order.source}:{order.id}",
+        amount=counted,
+        number=order.number,
+        email=order.email,
+        name=order.name,
     )
-    conn.execute(
-        insert(purchase_refund).values(
-            program_id=program_id,
-            purchase_id=found.id,
-            ref=what,
-            customer_id=found.customer_id,
-            lines=back,
-            points=total,
-            entry_id=entry_id,
-            asked_hash=asked,
-            at=utc_now(),
+
+
+def _earnings(conn: Connection, program_id: str, purchase_id: str) -> list[Any]:
+    return list(
+        conn.execute(
+            select(earning).where(earning.c.program_id == program_id, earning.c.purchase_id == purchase_id)
         )
     )
-
-
-def _key(source: str, order_id: str, what: str) -> str:
-    return f"order:{source}:{order_id}:{what}"
 
 
 def _sum_of(asked: Any) -> str:

@@ -277,6 +277,7 @@ def _write(conn: Connection, program: Program, bought: Reward, who: Contact, row
             source="reward",
             source_ref=row["id"],
             actor=row["actor"],
+            at=row["created_at"],
             detail={"rewardId": bought.id, "channel": row["channel"]},
         )
         take = points.reserve if row["state"] == "reserved" else points.spend

@@ -63,6 +63,8 @@ class NotWaiting(Exception):
 def on_event(conn: Connection, program: Program, event: Event) -> None:
     """What an event means for the referral of its customer. The worker calls it; repeats change nothing."""
     action = ACTIONS.get(event.name)
+    if action == "register" and "referralCode" not in event.properties:
+        return
     if action is not None and event.customer_id is not None:
         waiting = referral_to(conn, program.id, event.customer_id)
         if waiting is not None and waiting.action == action:

@@ -30,6 +30,9 @@ RewardKind = Literal["fixed", "percent", "free_shipping", "free_product", "gift_
 Channel = Literal["both", "online", "in_store"]
 CodeSource = Literal["generated", "pool"]
 
+# So few that it is worth saying how many.
+SCARCE = 5
+
 reward = Table(
     "reward",
     metadata,
@@ -198,7 +201,7 @@ def retire_reward(conn: Connection, program_id: str, reward_id: str) -> bool:
 def change_stock(conn: Connection, program_id: str, reward_id: str, change: int) -> None:
     """Take one out of a stock, or put one back. Where the reward has none, nothing is counted.
 
-    Processes are told when the last one goes and when there is one again: only that is shown.
+    Processes are told while there are only a few: more than that is shown to nobody.
     """
     left = conn.scalar(
         update(reward)
@@ -206,7 +209,7 @@ def change_stock(conn: Connection, program_id: str, reward_id: str, change: int)
         .values(stock=reward.c.stock + change)
         .returning(reward.c.stock)
     )
-    if left is not None and (left == 0 or left == change):
+    if left is not None and left <= SCARCE:
         program_changed(conn, program_id)
 
 

@@ -27,7 +27,7 @@ from web.loyalty.offer import (
 )
 from web.loyalty.points import InMirrorMode
 from web.loyalty.redeeming import redeem
-from web.loyalty.redemption import Redemption, Where, counts_for, redemptions_of
+from web.loyalty.redemption import Redemption, State, Where, counts_for, redemptions_of
 from web.loyalty.reward import Reward
 from web.loyalty.standing import Standing, standing_of
 from web.pages.forms import BadForm
@@ -39,6 +39,7 @@ from web.pages.worth import worth_of
 
 # Codes that wait to be shown, on top of the list; all of them have a page of their own.
 CODES_ON_TOP = 3
+OPEN: tuple[State, ...] = ("issued",)
 # So few that it is worth saying.
 FEW = 5
 
@@ -146,7 +147,7 @@ def read_shelf(conn: Connection, member: Member, now: datetime) -> Shelf:
         used=counts_for(conn, program, customer_id, now),
         standing=standing_of(conn, program.id, customer_id) or member.standing,
         contact=find_contact(conn, program.id, customer_id),
-        codes=redemptions_of(conn, program.id, customer_id, states=("issued",), most=CODES_ON_TOP),
+        codes=redemptions_of(conn, program.id, customer_id, states=OPEN, most=CODES_ON_TOP),
     )
 
 

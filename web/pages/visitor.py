@@ -126,6 +126,11 @@ class Visitor:
         return self._kept("session")
 
     @property
+    def invite(self) -> str:
+        """What this browser remembers of a friend's link; see `invitation`."""
+        return self._kept("invite") or ""
+
+    @property
     def is_looking_ahead(self) -> bool:
         """Whether a browser or robot fetches the page for nobody: then nothing is recorded."""
         purposes = (b"sec-purpose", b"purpose", b"x-moz")
@@ -246,6 +251,13 @@ class Visitor:
     def keep_change_link(self, code: str | None) -> None:
         self._keep("change", _code_or_any(code), LINK_SECONDS)
 
+    def keep_invite(self, invite: str, days: int) -> None:
+        self._keep("invite", invite, days * 24 * 3600)
+
+    def end_invite(self) -> None:
+        if self.invite:
+            self._keep("invite", "", 0)
+
     def keep_session(self, token: str) -> None:
         """Let the browser keep a session's token for as long as the session may live."""
         self._keep("session", token, SESSION_SECONDS)
@@ -291,7 +303,7 @@ class Visitor:
             "vary": "accept-encoding, hx-request",
             "referrer-policy": referrer,
         }
-        if status in (422, 429):
+        if status in (409, 422, 429):
             # A boosted form that failed would otherwise add a second history entry for the same page.
             headers["hx-push-url"] = "false"
         if coding:
