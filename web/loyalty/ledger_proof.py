@@ -22,6 +22,9 @@ from web.loyalty.lot import lot, lot_use
 from web.loyalty.points import GIVING
 from web.loyalty.program import program
 
+# Under what name the clock's book keeps when the whole ledger was proven last, and how many faults were found.
+VERIFIED = "ledger verify"
+
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """Something that is not as it was written. `entry_id` is None where no single entry is at fault."""
