@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import burst, dynamic, links, pages, passes, registrations, rendering
+from bench import burst, dynamic, links, pages, passes, registrations, rendering, session_pages
 from bench.bars import Bar
 
 BENCHES: dict[str, Callable[[bool], list[Bar]]] = {
@@ -17,6 +17,8 @@ BENCHES: dict[str, Callable[[bool], list[Bar]]] = {
     "rendering": rendering.measure,
     "pages": pages.run,
     "dynamic": dynamic.run,
+    "sessions": session_pages.run,
+    "history": session_pages.history,
     "links": links.run,
     "registrations": registrations.run,
     "burst": burst.run,

@@ -3,16 +3,16 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from random import choice
 from statistics import median
 from time import perf_counter
-from typing import Any
 
-from sqlalchemy import Table, select
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from bench.bars import Bar, below
+from bench.rows import copy_rows
 from bench.served import place
 from tests.support.postgres import postgres_server
 from web.foundation.database import Database, open_database
@@ -72,22 +72,6 @@ def _insert_links(conn: Connection, links: int) -> None:
         for number in range(links)
     )
     copy_rows(conn, one_time_link, (*columns, "created_at", "expires_at"), rows)
-
-
-def copy_rows(
-    conn: Connection, table: Table, columns: tuple[str, ...], rows: Iterator[tuple[Any, ...]]
-) -> None:
-    """Rows by the quickest way each database has; SQLite takes moments as SQLAlchemy writes them."""
-    driver: Any = conn.connection.dbapi_connection
-    if conn.dialect.name == "postgresql":
-        driver.run_async(lambda raw: raw.copy_records_to_table(table.name, records=rows, columns=columns))
-        return
-    marks = ", ".join("?" * len(columns))
-    plain = (
-        tuple(f"{value:%Y-%m-%d %H:%M:%S.%f}" if isinstance(value, datetime) else value for value in row)
-        for row in rows
-    )
-    driver.executemany(f"insert into {table.name} ({', '.join(columns)}) values ({marks})", plain)
 
 
 async def _growth(few_url: str, many_url: str, rounds: int) -> float:

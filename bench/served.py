@@ -38,7 +38,7 @@ from web.pages import PAGES
 from web.settings import load_settings
 
 ROOT = Path(__file__).parent.parent
-SECRET = "a secret key for measuring, long enough"
+SECRET = "a secret key for measuring that is long enough"
 BARE_PATH = "/bench/bare"
 
 bare_row = Table(
@@ -105,7 +105,7 @@ def served(
     with log.open("wb") as written:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=written, stderr=written)
     try:
-        if not _answers(process, port):
+        if not answers(process, port):
             raise RuntimeError(f"the server did not start:\n{log.read_text()[-3000:]}")
         with pin(last=True) if pinned else contextlib.nullcontext():
             yield port
@@ -131,7 +131,7 @@ def pin(*, last: bool) -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
-def _answers(process: "subprocess.Popen[bytes]", port: int) -> bool:
+def answers(process: "subprocess.Popen[bytes]", port: int) -> bool:
     for _ in range(400):
         if process.poll() is not None:
             return False

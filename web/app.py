@@ -25,6 +25,7 @@ from web.foundation.sealing import Sealer
 from web.foundation.shell import Shell
 from web.integrations.webhooks import envelope
 from web.integrations.webhooks.courier import Courier
+from web.loyalty import earning_occasions, referral_reward
 from web.loyalty.chores import chores
 from web.loyalty.clock import Clock
 from web.loyalty.programs import Programs
@@ -204,7 +205,7 @@ def make_worker(
             **Courier(site.database, site.sealer, outgoing).handlers(),
             GOOGLE_CARD: google_cards(site, client).store,
         },
-        follow_ups=[follow_up, envelope.follow_up],
+        follow_ups=[follow_up, envelope.follow_up, earning_occasions.on_event, referral_reward.on_event],
         work_to_do=site.work_to_do,
         clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
         slow=frozenset((envelope.WEBHOOK,)),

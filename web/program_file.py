@@ -3,22 +3,41 @@
 import io
 import tomllib
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from PIL import Image
 from sqlalchemy.engine import Connection
 
 from web.foundation.sealing import Sealer
+from web.loyalty.code_pool import load_codes
+from web.loyalty.coupon import InvalidCoupon, NewCoupon, add_codes, add_coupon
+from web.loyalty.earning_flow import InvalidFlow, NewEarningFlow, add_flow
+from web.loyalty.multiplier import InvalidMultiplier, NewMultiplier, add_multiplier
 from web.loyalty.program import ImageKind, change_program, create_program, set_image
 from web.loyalty.program_settings import InvalidProgram, ProgramSettings
-from web.loyalty.reward import NewReward, add_rewards
+from web.loyalty.reward import InvalidReward, NewReward, add_rewards
 from web.loyalty.sign import Location, add_location
-from web.loyalty.tier import NewTier, add_tiers
+from web.loyalty.tier import InvalidTier, NewTier, add_tiers
 from web.wallet.apple.images import PictureError, decode
+
+Offered = TypeVar("Offered", NewReward, NewCoupon)
 
 LARGEST_SIDE = 1200
 # 44 points on a phone with three pixels to the point.
 MARK_SIDE = 132
+
+
+class WrittenReward(NewReward, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A reward, and the codes of its pool."""
+
+    codes: tuple[str, ...] = ()
+
+
+class WrittenCoupon(NewCoupon, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A coupon, and the codes of its pool."""
+
+    codes: tuple[str, ...] = ()
 
 
 class ProgramFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,7 +49,10 @@ class ProgramFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     icon: str | None = None
     strip: str | None = None
     tiers: list[NewTier] = []
-    rewards: list[NewReward] = []
+    rewards: list[WrittenReward] = []
+    coupons: list[WrittenCoupon] = []
+    earning_flows: list[NewEarningFlow] = []
+    multipliers: list[NewMultiplier] = []
     locations: list[Location] = []
 
 
@@ -48,11 +70,26 @@ def create_from_file(conn: Connection, path: Path, sealer: Sealer) -> str:
     """A new programme with everything that its file names. Raises: InvalidProgram, SlugTaken."""
     file = read_program_file(path)
     program_id = create_program(conn, file.slug, file.settings, sealer, _pictures(file, path))
-    add_tiers(conn, program_id, file.tiers)
-    add_rewards(conn, program_id, file.rewards)
+    _add_rules(conn, program_id, file)
+    _add_offers(conn, program_id, file)
     for location in file.locations:
         add_location(conn, program_id, location)
     return program_id
+
+
+def _add_rules(conn: Connection, program_id: str, file: ProgramFile) -> None:
+    try:
+        add_tiers(conn, program_id, file.tiers)
+        for flow in file.earning_flows:
+            add_flow(conn, program_id, flow)
+        for multiplier in file.multipliers:
+            add_multiplier(conn, program_id, multiplier)
+    except InvalidTier as error:
+        raise InvalidProgram([f"tiers: {error}"]) from error
+    except InvalidFlow as error:
+        raise InvalidProgram([f"earning_flows: {problem}" for problem in error.problems]) from error
+    except InvalidMultiplier as error:
+        raise InvalidProgram([f"multipliers: {error}"]) from error
 
 
 def update_from_file(conn: Connection, path: Path) -> None:
@@ -64,6 +101,22 @@ def update_from_file(conn: Connection, path: Path) -> None:
     program_id = change_program(conn, file.slug, file.settings)
     for kind, content in _pictures(file, path).items():
         set_image(conn, program_id, kind, content)
+
+
+def _add_offers(conn: Connection, program_id: str, file: ProgramFile) -> None:
+    try:
+        rewards = [_without_codes(each, NewReward) for each in file.rewards]
+        for reward_id, written in zip(add_rewards(conn, program_id, rewards), file.rewards, strict=True):
+            load_codes(conn, program_id, reward_id, written.codes)
+        for each in file.coupons:
+            coupon_id = add_coupon(conn, program_id, _without_codes(each, NewCoupon))
+            add_codes(conn, program_id, coupon_id, each.codes)
+    except (InvalidReward, InvalidCoupon) as error:
+        raise InvalidProgram(error.problems) from error
+
+
+def _without_codes(written: WrittenReward | WrittenCoupon, kind: type[Offered]) -> Offered:
+    return kind(**{name: getattr(written, name) for name in kind.__struct_fields__})
 
 
 def _pictures(file: ProgramFile, path: Path) -> dict[ImageKind, bytes]:

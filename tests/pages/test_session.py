@@ -19,6 +19,7 @@ from tests.support.rows import in_database, rows_of
 from tests.support.serving import Server, serving
 from web.foundation.schema import utc_now
 from web.foundation.sealing import Sealer
+from web.loyalty.event_catalogue import check_properties
 from web.loyalty.session import session
 from web.pages.session import DESTINATIONS
 from web.tables import TABLES
@@ -274,3 +275,40 @@ def test_a_session_that_lay_unused_for_longer_than_allowed_is_over(
             seen = utc_now() - timedelta(hours=hours)
             in_database(url, lambda conn, seen=seen: conn.execute(update(session).values(seen_at=seen)))
             assert client.get("/brewbar/coupons").status_code == status
+
+
+def test_the_card_is_opened_by_a_link_and_again_by_a_page_after_half_an_hour(
+    server: Server, sealer: Sealer
+) -> None:
+    address, url = new_customer(server), server.environment["DATABASE_URL"]
+    [owner] = rows_of(url, "customer", email_key=address)
+
+    def openings() -> list[str]:
+        rows = rows_of(url, "event", customer_id=owner["id"], name="Loyalty card opened")
+        for row in rows:
+            check_properties(row["name"], row["properties"])
+        assert len({row["properties"]["sessionId"] for row in rows}) <= 1
+        assert not any(kept["id"] in str(rows) for kept in rows_of(url, "session", customer_id=owner["id"]))
+        return [row["properties"]["path"] for row in rows]
+
+    def lie_for(minutes: int) -> None:
+        seen = utc_now() - timedelta(minutes=minutes)
+        its = update(session).where(session.c.customer_id == owner["id"]).values(seen_at=seen)
+        in_database(url, lambda conn: conn.execute(its))
+
+    with server.client() as client:
+        path = session_path(server, sealer, address)
+        client.head(path)
+        assert openings() == [], "a robot's look opens nothing"
+        enter(client, path, "loyalty/rewards")
+        for page in ("loyalty/rewards", "coupons", "profile"):
+            assert client.get(f"/brewbar/{page}").status_code == 200
+        assert openings() == ["loyalty/rewards"]
+        lie_for(29)
+        client.get("/brewbar/coupons")
+        lie_for(31)
+        client.get("/brewbar/coupons", headers={"sec-purpose": "prefetch"})
+        assert openings() == ["loyalty/rewards"]
+        client.get("/brewbar/profile/devices")
+        client.get("/brewbar/coupons")
+        assert openings() == ["loyalty/rewards", "profile/devices"]

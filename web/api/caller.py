@@ -10,7 +10,7 @@ from web.foundation import tokens
 from web.foundation.limits import API_CUSTOMER, API_KEY, API_STRANGER, Count, Rule, network_of
 from web.foundation.schema import utc_now
 from web.foundation.tokens import BadToken
-from web.loyalty.api_key import MARK, USED_EVERY, ApiKey, Scope, find_key, mark_used
+from web.loyalty.api_key import USED_EVERY, ApiKey, Scope, find_key, mark_used
 from web.loyalty.link import find_link
 from web.loyalty.program import Program
 
@@ -28,7 +28,7 @@ async def caller_of(
     secret = _secret(request)
     if secret is None:
         raise await _stranger(request, parts, "")
-    if not secret.startswith(MARK) and secret.count(".") == 2:
+    if "api-key" not in request.headers and secret.count(".") == 2:
         program, customer_id = await _customer(request, parts, secret)
         await count(request, parts, API_CUSTOMER, customer_id)
         if not customers:

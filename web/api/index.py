@@ -1,5 +1,47 @@
 """Every operation, in the order in which the document shows them."""
 
-from web.api import api_keys, locations, programs
+from web.api import (
+    api_keys,
+    balances,
+    codes,
+    coupons,
+    customer_token,
+    customers,
+    earning_flows,
+    locations,
+    loyalty,
+    me,
+    orders,
+    programs,
+    push,
+    redemptions,
+    referrals,
+    resources,
+    rewards,
+    tiers,
+    visits,
+    webhooks,
+)
 
-OPERATIONS = (*programs.ROUTES, *locations.ROUTES, *api_keys.ROUTES)
+OPERATIONS = (
+    *resources.ROUTES,
+    *customer_token.ROUTES,
+    *customers.ROUTES,
+    *me.ROUTES,
+    *balances.ROUTES,
+    *loyalty.ROUTES,
+    *push.ROUTES,
+    *redemptions.ROUTES,
+    *codes.ROUTES,
+    *coupons.ROUTES,
+    *rewards.ROUTES,
+    *orders.ROUTES,
+    *visits.ROUTES,
+    *earning_flows.ROUTES,
+    *tiers.ROUTES,
+    *referrals.ROUTES,
+    *programs.ROUTES,
+    *locations.ROUTES,
+    *api_keys.ROUTES,
+    *webhooks.ROUTES,
+)

@@ -1,7 +1,7 @@
 """One operation of the API: its place, its shapes and its examples, said once for the router and the document."""
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Literal, get_type_hints
 
 import msgspec
@@ -25,7 +25,8 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to say of one operation. The first of `paths` is the one that is documented as current.
 
-    `query`, `body` and `answer` are the types that its handler names. `failures` are the kinds of problems beyond
+    `query`, `body` and `answer` are the types that its handler names; `shape` is what a body should be, where the
+    handler reads it more leniently; `csv`: it is a file of lines, not JSON. `failures` are the kinds of problems beyond
     those that every operation has; `secret` says that the answer must not be kept readable.
     """
 
@@ -38,11 +39,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     customers: bool
     query: Any
     body: Any
+    shape: Any
     answer: Any
     example: Any
     answer_example: Any
     failures: tuple[str, ...]
     secret: bool
+    csv: bool
     summary: str
     description: str
 
@@ -62,17 +65,21 @@ def operation(
     tag: str,
     answer: Any,
     example: Any = None,
+    shape: Any = None,
     status: int = 200,
     customers: bool = False,
     failures: tuple[str, ...] = (),
     secret: bool = False,
+    csv: bool = False,
 ) -> Callable[[Handler], HTTPRouteHandler]:
     """Make `handler(call)` an operation, a route for the router.
 
     The handler's parameters `data` and `query`, where it has them, are the types of its body and its query, and it
     returns the type of its answer. The first line of its docstring is its summary. `example` is a body, `answer` an
-    answer, both as values of these types. With `customers` a customer's own token may call it, too; the handler then
-    looks at `call.customer_id`. `secret`: the answer holds one, and is kept for repetitions sealed only.
+    answer, both as values of these types. `shape` is the type of a body that the handler reads by itself, item by
+    item. With `customers` a customer's own token may call it, too; the handler then
+    looks at `call.customer_id`. `secret`: the answer holds one, and is kept for repetitions sealed only. `csv`: the
+    body is a text/csv file, which the handler finds in `call.body`; `example` is its text.
     """
 
     def make(handler: Handler) -> HTTPRouteHandler:
@@ -88,11 +95,13 @@ def operation(
             customers=customers,
             query=types.get("query"),
             body=types.get("data"),
+            shape=shape or types.get("data"),
             answer=types["return"],
             example=example,
             answer_example=answer,
             failures=failures,
             secret=secret,
+            csv=csv,
             summary=summary.rstrip("."),
             description=" ".join(description.split()),
         )
@@ -110,6 +119,22 @@ def operation(
         )(answer_call)
 
     return make
+
+
+def options_of(operations: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """What each address says of its methods; the router's own answer knows the first operation of each only."""
+    methods: dict[str, set[str]] = {}
+    for handler in operations:
+        for path in handler.paths:
+            methods.setdefault(path, {"OPTIONS"}).add(handler.opt["operation"].method)
+    return [_options(path, ", ".join(sorted(allowed))) for path, allowed in methods.items()]
+
+
+def _options(path: str, allowed: str) -> HTTPRouteHandler:
+    async def tell_methods() -> Response[None]:
+        return Response(None, status_code=204, headers={"allow": allowed})
+
+    return HTTPRouteHandler(path, http_method="OPTIONS", status_code=204)(tell_methods)
 
 
 async def _answer(asked: Operation, handler: Handler, request: AnyRequest) -> Response[bytes]:
@@ -136,12 +161,17 @@ async def _answer(asked: Operation, handler: Handler, request: AnyRequest) -> Re
     if asked.body is not None:
         call.body = await _body(request)
         given["data"] = read_json(call.body, asked.body)
+    elif asked.csv:
+        call.body = await _file(request)
     headers: dict[str, str] = dict(request.scope.get(HEADERS, {}))  # type: ignore[call-overload]
     try:
         result = await handler(call, **given)
     except Replayed:
         headers["idempotency-replayed"] = "true"
         result = None
+    if asked.scope == "admin" and asked.writes:
+        # Other processes see within seconds what was changed of a programme; this one sees it at once.
+        await call.parts.programs.refresh()
     body = call.answer.body if call.answer else encode(result)
     return Response(
         body,
@@ -157,6 +187,13 @@ async def _body(request: AnyRequest) -> bytes:
         raise Problem("media-type")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem("media-type")
+    return await request.body()
+
+
+async def _file(request: AnyRequest) -> bytes:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "text/csv" or request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem("media-type", "Send `Content-Type: text/csv`, uncompressed.")
     return await request.body()
 
 

@@ -45,14 +45,17 @@ def read_json(body: bytes, kind: type[T]) -> T:
 
 
 def read_query(pairs: list[tuple[str, str]], kind: type[T]) -> T:
-    """Query parameters as `kind`. Raises: Problem."""
+    """Query parameters as `kind`; an empty one is none. Raises: Problem."""
     given: dict[str, str] = {}
+    seen = set()
     for name, value in pairs:
-        if name in given:
+        if name in seen:
             raise invalid_parameter(name, "Give this parameter once.")
+        seen.add(name)
         if UNWANTED.search(name + value):
             raise invalid_parameter(name, "Control characters are not taken.")
-        given[name] = value
+        if value:
+            given[name] = value
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -99,8 +102,9 @@ def _look_through(value: Any, pointer: str, depth: int) -> None:
     if depth > DEEPEST:
         raise Problem("bad-request", f"The body is nested more than {DEEPEST} deep.")
     if isinstance(value, str):
-        if UNWANTED.search(value):
-            raise invalid(pointer, "Control characters are not taken.")
+        # A pattern's $ lets one line end pass.
+        if UNWANTED.search(value) or value.endswith("\n"):
+            raise invalid(pointer, "Control characters are not taken, nor a line end at the end.")
     elif isinstance(value, dict):
         for name, inner in value.items():
             if UNWANTED.search(name):

@@ -16,8 +16,10 @@ from web.foundation.schema import new_id, utc_now
 from web.integrations.webhooks.courier import send
 from web.integrations.webhooks.endpoint import (
     BY_OPERATOR,
+    MOST_ENDPOINTS,
     Endpoint,
     NoSuchEndpoint,
+    TooManyEndpoints,
     add_endpoint,
     backlog_of,
     change_endpoint,
@@ -182,13 +184,20 @@ def webhook_resume(context: Context, slug: str, endpoint_id: str) -> None:
 def webhook_replay(context: Context, slug: str, endpoint_id: str, since: datetime | None) -> None:
     """Start again what was put aside for ENDPOINT, or tell it again what happened since a moment."""
 
-    def work(conn: Connection, program: Program, its: str) -> int:
-        endpoint = find_endpoint(conn, program.id, its)
-        if since is not None:
-            return tell_again(conn, program, endpoint, since.replace(tzinfo=UTC))
+    def release(conn: Connection, program: Program, its: str) -> int:
+        find_endpoint(conn, program.id, its)
         return release_lanes(conn, program.id, lane_of(its))
 
-    count = _with_one(context, slug, endpoint_id, work)
+    def again(conn: Connection, program: Program, its: str) -> tuple[int, datetime | None]:
+        assert begin is not None
+        return tell_again(conn, program, find_endpoint(conn, program.id, its), begin)
+
+    begin, count = since.replace(tzinfo=UTC) if since else None, 0
+    if begin is None:
+        count = _with_one(context, slug, endpoint_id, release)
+    while begin is not None:
+        more, begin = _with_one(context, slug, endpoint_id, again)
+        count += more
     click.echo(f"{count} go out now.")
 
 
@@ -268,5 +277,7 @@ def _in_words(work: Callable[[], T]) -> T:
         raise click.ClickException(f"It was not reached: {error}.") from None
     except NoSuchEndpoint as error:
         raise click.ClickException(f"There is no endpoint {error}; `webhook list` shows them.") from None
+    except TooManyEndpoints:
+        raise click.ClickException(f"A programme has at most {MOST_ENDPOINTS} endpoints.") from None
     except UnknownEvent as error:
         raise click.ClickException(f"Unknown: {error}. `webhook events` lists the events.") from None

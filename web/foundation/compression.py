@@ -1,6 +1,7 @@
 """Content codings of what we send: which one a browser wants, and the bytes in it."""
 
 import gzip
+import struct
 import zlib
 from functools import lru_cache
 from typing import Literal
@@ -46,28 +47,44 @@ def compress(body: bytes, coding: Coding, level: int | None = None) -> bytes:
     return compressed
 
 
+class Start:
+    """What many bodies begin with, compressed once: gzip's blocks can be joined, brotli's cannot.
+
+    The rest is packed without looking back into the start: 3 % more bytes, in half the time of going on from a copy of
+    the compressor's 256 KB. A window of 8 KB is enough for it, and spares clearing a large one.
+    """
+
+    def __init__(self, plain: bytes) -> None:
+        self.plain = plain
+        compressor = zlib.compressobj(BEST["gzip"], zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+        self._packed = compressor.compress(plain) + compressor.flush(zlib.Z_FULL_FLUSH)
+        self._sum = zlib.crc32(plain)
+
+    def gzip(self, rest: bytes) -> bytes:
+        """The start and `rest` as one gzip stream (RFC 1952)."""
+        compressor = zlib.compressobj(1, zlib.DEFLATED, -13, 6)
+        own = compressor.compress(rest) + compressor.flush()
+        length = (len(self.plain) + len(rest)) & 0xFFFFFFFF
+        return self._packed + own + struct.pack("<LL", zlib.crc32(rest, self._sum), length)
+
+
 def compress_page(html: bytes, accept_encoding: str) -> tuple[bytes, Coding]:
     """A whole page made for one visitor, in the coding that costs the least.
 
-    Most of a page is its head with the style, which all pages of a programme share. What gzip knows after the head
-    can be kept and copied, and brotli's cannot: a seventh of the time, for six bytes in a hundred more.
+    Most of a page is its head with the style, which all pages of a programme share: see `Start`.
     """
     head, end, rest = html.partition(END_OF_HEAD)
-    if not end or not _takes_gzip(accept_encoding):
+    if not end or not takes_gzip(accept_encoding):
         coding = negotiate(accept_encoding)
         return compress(html, coding), coding
-    begun, compressor = _begun(head)
-    own = compressor.copy()
-    return begun + own.compress(end + rest) + own.flush(), "gzip"
-
-
-@lru_cache(maxsize=64)  # of 270 KB each
-def _begun(head: bytes) -> tuple[bytes, "zlib._Compress"]:
-    compressor = zlib.compressobj(ON_THE_FLY["gzip"], zlib.DEFLATED, 31)
-    return compressor.compress(head) + compressor.flush(zlib.Z_SYNC_FLUSH), compressor
+    return _start(head).gzip(end + rest), "gzip"
 
 
 @lru_cache(maxsize=256)
-def _takes_gzip(accept_encoding: str) -> bool:
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether gzip may be sent, however gladly something else would be taken."""
     asked = dict(weights(accept_encoding))
     return asked.get("gzip", asked.get("*", 0.0)) > 0
+
+
+_start = lru_cache(maxsize=256)(Start)

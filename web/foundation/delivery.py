@@ -297,19 +297,16 @@ def replay(conn: Connection, program_id: str | None = None, delivery_id: str | N
 
 def lane_counts(conn: Connection, program_id: str, prefix: str) -> tuple[int, int]:
     """How many wait and how many were put aside in the lanes that begin so."""
-    counts: dict[str, int] = dict(
-        conn.execute(
-            select(delivery.c.state, func.count())
-            .where(
-                delivery.c.program_id == program_id,
-                delivery.c.state.in_((WAITING, DEAD)),
-                delivery.c.lane.startswith(prefix, autoescape=True),
-            )
-            .group_by(delivery.c.state)
+    rows = conn.execute(
+        select(delivery.c.state, func.count().label("number"))
+        .where(
+            delivery.c.program_id == program_id,
+            delivery.c.state.in_((WAITING, DEAD)),
+            delivery.c.lane.startswith(prefix, autoescape=True),
         )
-        .tuples()
-        .all()
+        .group_by(delivery.c.state)
     )
+    counts: dict[str, int] = {row.state: row.number for row in rows}
     return counts.get(WAITING, 0), counts.get(DEAD, 0)
 
 

@@ -37,12 +37,16 @@ CARD_REQUEST_BY_NETWORK = Rule("card_request_by_network", "20/hour")
 CARD_REQUEST_BY_PROGRAM = Rule("card_request_by_program", "2000/hour")
 # A tap on a link, a retry, a second device; guessing needs 2^128.
 LINK_USE = Rule("link_use", "60/minute")
+# A customer redeems a few times a day; a script that tries for the last one of something, a thousand times.
+REDEEM = Rule("redeem", "30/10minutes")
 # Posters are made by people.
 SIGNAGE = Rule("signage", "120/minute")
 # Ten calls a second keep a till, a shop and a nightly sync busy; 250 customers fit into one of them (security.md 15).
 API_KEY = Rule("api_key", "600/minute")
 # A customer's own calls, from their phone.
 API_CUSTOMER = Rule("api_customer", "120/minute")
+# A busy chain's tills, all together; a code of 40 random bits is not found by guessing at this pace.
+API_CODE = Rule("api_code", "240/minute")
 # Keys have 256 random bits: whoever tries sixty bad ones a minute is lost or guessing.
 API_STRANGER = Rule("api_stranger", "60/minute")
 

@@ -7,6 +7,7 @@ environment is used, and time and size are bounded (OWASP, Server-Side Request F
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 from collections.abc import Iterable
@@ -27,6 +28,7 @@ DRAIN_SECONDS, DRAIN_BYTES = 1.0, 4096
 ADDRESSES_TRIED = 3
 LONGEST_URL = 2000
 LONGEST_WAIT = timedelta(days=1)
+HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 USUAL_PORTS = frozenset((80, 443, 8443))
 
 # IANA's special-purpose registries, multicast and what is reserved. Python's own `is_global` differs by version.
@@ -88,7 +90,7 @@ def check_target(url: str, *, private: bool = False) -> httpcore.URL:
     except (httpx.InvalidURL, ValueError):
         raise BadTarget("This is no address like https://shop.example.com/webhooks.") from None
     host = parsed.raw_host.decode("ascii")
-    if len(url) > LONGEST_URL or not host or parsed.scheme not in ("https", "http"):
+    if len(url) > LONGEST_URL or not HOST.fullmatch(host) or parsed.scheme not in ("https", "http"):
         raise BadTarget("Give an address like https://shop.example.com/webhooks, of 2000 characters at most.")
     if parsed.scheme == "http" and not private:
         raise BadTarget("The address has to begin with https://, or anybody on the way could read along.")

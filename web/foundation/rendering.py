@@ -88,6 +88,7 @@ class Renderer:
             "dir": catalogue.direction,
             "stylesheet": Markup(self._assets.stylesheet()),  # noqa: S704 (our own file)
             "htmx": self._assets.url(HTMX) if HTMX in self._assets else "",
+            "inner": False,
         }
         environment.filters |= filters(catalogue.formats)
         self._environments[catalogue.tag] = environment

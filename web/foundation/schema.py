@@ -43,6 +43,17 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def first_id_at(moment: datetime) -> str:
+    """The lowest id that a moment's millisecond may give: from it on, ids are of that moment and later."""
+    digits = f"{max(0, int(moment.timestamp() * 1000)):012x}"
+    return f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"
+
+
+def moment_of(id_: str) -> datetime:
+    """When an id of ours was made, to the millisecond."""
+    return datetime.fromtimestamp(int(id_[:8] + id_[9:13], 16) / 1000, UTC)
+
+
 def utc_now() -> datetime:
     """This moment with its zone; the only clock that rows are stamped from."""
     return datetime.now(UTC)

@@ -4,12 +4,12 @@ Who was born on 29 February has it on 28 February in other years, so that it sta
 """
 
 from calendar import isleap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Column, Integer, Table, exists, select
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata
 from web.loyalty.customer import customer
@@ -60,26 +60,13 @@ def _mornings(zone: ZoneInfo, now: datetime) -> Iterator[tuple[date, datetime]]:
 def _congratulate(
     conn: Connection, program_id: str, day: date, begun: datetime, now: datetime, most: int
 ) -> int:
-    has_had_it = exists().where(
-        birthday.c.program_id == customer.c.program_id,
-        birthday.c.customer_id == customer.c.id,
-        birthday.c.year == day.year,
-    )
-    people = conn.execute(
-        select(customer.c.id, customer.c.birthday)
-        .where(
-            customer.c.program_id == program_id,
-            customer.c.birthday.in_(_spellings(day)),
-            customer.c.created_at < begun,
-            ~has_had_it,
-        )
-        .order_by(customer.c.id)
-        .limit(most)
-    ).all()
+    people = _whose_day_it_is(conn, program_id, day, begun, most)
     if not people:
         return 0
+    # In one order, so that two workers at the same people wait for each other and not in a circle.
     rows = [
-        {"program_id": program_id, "customer_id": person.id, "year": day.year, "at": now} for person in people
+        {"program_id": program_id, "customer_id": person.id, "year": day.year, "at": now}
+        for person in sorted(people, key=lambda person: person.id)
     ]
     # Another worker may be at the same people: each belongs to whoever wrote its row.
     ours = set(conn.scalars(insert_or_skip(conn, birthday).returning(birthday.c.customer_id), rows))
@@ -91,6 +78,27 @@ def _congratulate(
     if events:
         conn.execute(INSERT, events)
     return len(people)
+
+
+def _whose_day_it_is(
+    conn: Connection, program_id: str, day: date, begun: datetime, most: int
+) -> Sequence[Row[str, str]]:
+    """Id and birthday of those who were customers when the day began and have not had it yet this year."""
+    has_had_it = exists().where(
+        birthday.c.program_id == customer.c.program_id,
+        birthday.c.customer_id == customer.c.id,
+        birthday.c.year == day.year,
+    )
+    return conn.execute(
+        select(customer.c.id, customer.c.birthday)
+        .where(
+            customer.c.program_id == program_id,
+            customer.c.birthday.in_(_spellings(day)),
+            customer.c.created_at < begun,
+            ~has_had_it,
+        )
+        .limit(most)
+    ).all()
 
 
 def _spellings(day: date) -> list[str]:

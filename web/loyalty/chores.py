@@ -7,9 +7,12 @@ from web.foundation.sealing import Sealer
 from web.loyalty.birthday import birthdays_due
 from web.loyalty.checkpoint import checkpoints_due, make_checkpoint
 from web.loyalty.clock import Chore, every_program
+from web.loyalty.coupon_code import due_coupons, expire
 from web.loyalty.due import expire_due, release_due, warn_due
 from web.loyalty.held_tier import close_due, due_tiers
 from web.loyalty.lot import whose_lots_are_due
+from web.loyalty.redeeming import lapse
+from web.loyalty.redemption import due_redemptions
 
 
 def chores(sealer: Sealer) -> tuple[Chore, ...]:
@@ -18,6 +21,8 @@ def chores(sealer: Sealer) -> tuple[Chore, ...]:
         Chore(name="release points", find=partial(whose_lots_are_due, what="release"), do=release_due),
         Chore(name="expire points", find=partial(whose_lots_are_due, what="expiry"), do=expire_due),
         Chore(name="warn of expiry", find=partial(whose_lots_are_due, what="warning"), do=warn_due),
+        Chore(name="give back what was not redeemed", find=due_redemptions, do=lapse),
+        Chore(name="expire coupons", find=due_coupons, do=expire),
         Chore(name="close tier cycles", find=due_tiers, do=close_due),
         Chore(
             name="birthdays",

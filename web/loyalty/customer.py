@@ -7,7 +7,8 @@ import msgspec
 from sqlalchemy import CheckConstraint, Column, Index, String, Table, bindparam, select, update
 from sqlalchemy.engine import Connection
 
-from web.foundation.address import Email, Phone
+from web.foundation.address import Email, Phone, inbox_key
+from web.foundation.document import object_of
 from web.foundation.schema import Id, Json, Moment, insert_or_skip, metadata, new_id, utc_now
 from web.foundation.short_code import new_code
 from web.loyalty import consent, event
@@ -18,6 +19,12 @@ from web.loyalty.wallet_pass import Platform, issue_passes, pass_row
 
 CARD_NUMBER_LENGTH = 12
 
+
+def _inbox_of(context: Any) -> str | None:
+    email_key = context.get_current_parameters().get("email_key")
+    return inbox_key(email_key) if email_key else None
+
+
 customer = Table(
     "customer",
     metadata,
@@ -26,6 +33,8 @@ customer = Table(
     Column("email", String(254)),
     # Lower case: one mailbox is one customer, however it is spelt.
     Column("email_key", String(254)),
+    # One key for all spellings of one inbox. Nobody is recognised by it; it tells who is no new friend (referrals).
+    Column("inbox_key", String(254), default=_inbox_of),
     Column("phone", String(20)),
     Column("name", String(80)),
     # The end of `name` that is the last name, where somebody said so.
@@ -55,6 +64,7 @@ customer = Table(
 )
 for _unique in ("email_key", "phone", "external_id", "visit_id", "card_number"):
     Index(f"uq_customer_{_unique}", customer.c.program_id, customer.c[_unique], unique=True)
+Index("ix_customer_inbox_key", customer.c.program_id, customer.c.inbox_key)
 Index(
     "ix_customer_birthday",
     customer.c.program_id,
@@ -80,6 +90,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     first_touch_id: str | None = None
     last_touch_id: str | None = None
     origin: str = "web"
+    referral_code: str | None = None
 
 
 class Registered(msgspec.Struct, frozen=True):
@@ -117,6 +128,8 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _CONTACT = tuple(customer.c[name] for name in Contact.__struct_fields__)
+# For a page that shows more of the same customer.
+CONTACT_OF_CUSTOMER = object_of(_CONTACT)
 # Made once: SQLAlchemy remembers with a statement how it is compiled.
 _FIND_CONTACT = select(*_CONTACT).where(
     customer.c.program_id == bindparam("program"), customer.c.id == bindparam("customer")
@@ -195,6 +208,7 @@ def _created(new: Registration, customer_id: str) -> dict[str, Any]:
     properties = {
         "origin": new.origin,
         "consents": [decision.purpose for decision in new.consents if decision.granted],
+        **({"referralCode": new.referral_code} if new.referral_code else {}),
     }
     return event_row(new.program_id, CUSTOMER_CREATED, customer_id, properties)
 

@@ -127,10 +127,14 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """Why points came or did not; kept with every evaluation. `brought` and `left` are exact fractions as text."""
+    """Why points came or did not; kept with every evaluation. `brought` and `left` are exact fractions as text.
+
+    `remaining` is how often more the flow may be had in this period; None without limit.
+    """
 
     flow_id: str
     type: str
+    recurrence: Recurrence
     checks: tuple[Check, ...]
     points: int
     each: int
@@ -139,6 +143,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     factors: tuple[Factor, ...]
     brought: str
     left: str
+    remaining: int | None
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -148,7 +153,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """What a flow gives for a happening. `exact` is before rounding, `left` what is carried on from it.
 
-    `slot` and `turn` are the places that it takes under the flow's limits; `remaining` is how often more it may.
+    `slot` and `turn` are the places that it takes under the flow's limits.
     """
 
     points: int
@@ -158,8 +163,11 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     line_ids: tuple[str, ...]
     slot: str | None
     turn: int | None
-    remaining: int | None
     trace: Trace
+
+    @property
+    def remaining(self) -> int | None:
+        return self.trace.remaining
 
     @property
     def is_granted(self) -> bool:
@@ -196,10 +204,10 @@ def evaluate(
         line_ids=tuple(line.id for line in lines) if granted else (),
         slot=_slot(rules, happened, taken, zone) if granted else None,
         turn=_first_free(taken.in_all, rules.most) if granted else None,
-        remaining=remaining(rules, taken, spent=1 if granted else 0),
         trace=Trace(
             flow_id=rules.id,
             type=rules.type,
+            recurrence=rules.recurrence,
             checks=checks,
             points=points,
             each=rules.points,
@@ -208,6 +216,7 @@ def evaluate(
             factors=factors,
             brought=str(brought),
             left=str(left),
+            remaining=remaining(rules, taken, spent=1 if granted else 0),
         ),
     )
 
@@ -257,11 +266,6 @@ def remaining(rules: FlowRules, taken: Taken, spent: int = 0) -> int | None:
     if rules.most is not None:
         left.append(rules.most - len(taken.in_all) - spent)
     return max(0, min(left)) if left else None
-
-
-def share(earned: int, part: int, base: int) -> int:
-    """What of `earned` belongs to `part` of `base`, rounded half up; all parts together are all of it (L12)."""
-    return (2 * earned * part + base) // (2 * base)
 
 
 def _exact(rules: FlowRules, base: int, factors: Sequence[Factor]) -> Fraction:

@@ -1,6 +1,6 @@
 """What happened, recorded in the transaction in which it happened. Everything outside follows from these rows."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Column, Index, Integer, String, Table, exists, insert, select, update
 from sqlalchemy.engine import Connection
 
-from web.foundation.schema import Id, Json, Moment, metadata, new_id, utc_now
+from web.foundation.schema import Id, Json, Moment, first_id_at, metadata, new_id, utc_now
 
 # The eighteen that merchants build on; event_catalogue.py says what each carries.
 CARD_INSTALLED = "Loyalty card installed"
@@ -32,6 +32,7 @@ WALLET_PASS_REQUESTED = "Wallet pass requested"
 # Further ones, told to those who ask for them by name.
 COUPON_ASSIGNED = "Coupon assigned"
 COUPON_USED = "Coupon used"
+COUPON_RUNNING_LOW = "Coupon running low"
 POINTS_EXPIRING = "Points expiring"
 POINTS_EXPIRED = "Points expired"
 CONSENT_CHANGED = "Consent changed"
@@ -153,20 +154,30 @@ def take_waiting(conn: Connection, most: int) -> list[Event]:
 
 
 def events_since(
-    conn: Connection, program_id: str, names: Collection[str], since: datetime
-) -> Iterator[Event]:
-    """What happened from a moment on and was followed up, oldest first."""
+    conn: Connection, program_id: str, names: Collection[str], since: datetime, most: int
+) -> list[Event]:
+    """What happened from a moment on and was followed up, the oldest `most` of it."""
     rows = conn.execute(
         select(*_COLUMNS)
         .where(
             event.c.program_id == program_id,
             event.c.name.in_(names),
-            event.c.at >= since,
+            event.c.id >= first_id_at(since),
             event.c.dispatched_at.is_not(None),
         )
         .order_by(event.c.id)
+        .limit(most)
     )
-    return (Event(**row._mapping) for row in rows)
+    return [Event(**row._mapping) for row in rows]
+
+
+def pass_over(conn: Connection, program_id: str) -> None:
+    """Let nobody be told of what a programme has recorded so far: history that was brought in is no news."""
+    conn.execute(
+        update(event)
+        .where(event.c.program_id == program_id, event.c.dispatched_at.is_(None))
+        .values(dispatched_at=utc_now())
+    )
 
 
 def has_waiting(conn: Connection) -> bool:

@@ -85,10 +85,10 @@ class Rung(Properties):
 
 
 class TierUpgraded(Properties):
-    """`previous` is null for somebody's first tier; `expires_at` for one that is kept for life."""
+    """`previous` is null for somebody's first tier, `expires_at` for one that is kept for life."""
 
     previous: Rung | None
-    current: Rung
+    current: Rung | None
     tier_points: int
     entered_at: datetime
     expires_at: datetime | None
@@ -200,6 +200,14 @@ class CouponUsed(Properties):
     location_id: str | UnsetType = UNSET
 
 
+class CouponRunningLow(Properties):
+    """Told once, when so few codes are left as the merchant wanted to know of; of no customer."""
+
+    coupon_id: str
+    coupon_name: str
+    codes_left: int
+
+
 class PointsExpiring(Properties):
     """`amount` goes at `expires_at` unless it is spent before; `days_left` is 0 on the last day."""
 
@@ -298,6 +306,7 @@ _EIGHTEEN = (
 _EXTRAS = (
     Kind(name=event.COUPON_ASSIGNED, shape=CouponAssigned, is_extra=True),
     Kind(name=event.COUPON_USED, shape=CouponUsed, is_extra=True),
+    Kind(name=event.COUPON_RUNNING_LOW, shape=CouponRunningLow, is_extra=True),
     Kind(name=event.POINTS_EXPIRING, shape=PointsExpiring, is_extra=True),
     Kind(name=event.POINTS_EXPIRED, shape=PointsExpired, is_extra=True),
     Kind(name=event.CONSENT_CHANGED, shape=ConsentChanged, is_extra=True),

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Column, String, Table, insert, select, update
+from sqlalchemy import Column, String, Table, delete, insert, update
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import Id, Moment, metadata, utc_now
@@ -28,9 +28,6 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     tier_status: str | None
 
 
-_COLUMNS = tuple(membership.c[name] for name in Membership.__struct_fields__)
-
-
 def keep_membership(conn: Connection, program_id: str, customer_id: str, told: Membership) -> None:
     """Keep what was told, in the place of what was told before."""
     values = {**msgspec.structs.asdict(told), "updated_at": utc_now()}
@@ -43,10 +40,9 @@ def keep_membership(conn: Connection, program_id: str, customer_id: str, told: M
         conn.execute(insert(membership).values(program_id=program_id, customer_id=customer_id, **values))
 
 
-def membership_of(conn: Connection, program_id: str, customer_id: str) -> Membership | None:
-    row = conn.execute(
-        select(*_COLUMNS).where(
+def forget_membership(conn: Connection, program_id: str, customer_id: str) -> None:
+    conn.execute(
+        delete(membership).where(
             membership.c.program_id == program_id, membership.c.customer_id == customer_id
         )
-    ).one_or_none()
-    return None if row is None else Membership(**row._mapping)
+    )

@@ -10,18 +10,24 @@ from typing import Any
 from sqlalchemy import Column, String, Table, delete, select, update
 from sqlalchemy.engine import Connection
 
-from web.foundation.delivery import DEAD, DROPPED, WAITING, delivery
+from web.foundation.delivery import DEAD, DROPPED, WAITING, delivery, enqueue
 from web.foundation.idempotency import forget_answers
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
-from web.loyalty.customer import customer, message_lane
+from web.foundation.sealing import Sealer
+from web.loyalty.customer import customer, find_contact, message_lane
 from web.loyalty.event import CUSTOMER_ERASED, event, record
 from web.loyalty.merging import names_of
+from web.loyalty.referral import export_referrals, forget_referrals
 from web.loyalty.wallet_pass import wallet_pass
 
+# The delivery that sweeps up after a message that was on its way to somebody while they were erased.
+FORGET = "forget"
 # Secrets and hashes of secrets are nobody's data, and would let a stolen export open doors.
 HIDDEN = frozenset(("token", "token_hash", "jti_hash", "address_hash", "inbox_hash"))
 # What the merchant's books need stays, without a name: it is tied to an id that leads nowhere any more.
-KEPT_WITHOUT_NAME = frozenset(("ledger_entry", "balance", "lot", "consent_event"))
+KEPT_WITHOUT_NAME = frozenset(
+    ("ledger_entry", "balance", "lot", "consent_event", "redemption", "coupon_code")
+)
 
 # Only a keyed hash is left of an erased address, so that an import does not bring the person back.
 suppression = Table(
@@ -44,6 +50,7 @@ def export_data(conn: Connection, program_id: str, customer_id: str) -> dict[str
     visit_ids = [row["visit_id"] for row in parts["customer"] if row.get("visit_id")]
     visit_ids += [row["id"] for row in parts.get("visit", [])]
     touch = metadata.tables["touch"]
+    parts["referral"] = export_referrals(conn, program_id, customer_id)
     parts["touch"] = _rows(conn, touch, touch.c.program_id == program_id, touch.c.visit_id.in_(visit_ids))
     return parts
 
@@ -87,6 +94,7 @@ def erase(conn: Connection, program_id: str, customer_id: str, address_tags: lis
         delete(customer).where(customer.c.program_id == program_id, customer.c.id == customer_id)
     ).rowcount
     forget_answers(conn, program_id, customer_id)
+    counts["referral"] = forget_referrals(conn, program_id, customer_id)
     for tag in address_tags:
         conn.execute(
             insert_or_skip(conn, suppression).values(program_id=program_id, address_tag=tag, created_at=now)
@@ -96,6 +104,40 @@ def erase(conn: Connection, program_id: str, customer_id: str, address_tags: lis
             conn, program_id, CUSTOMER_ERASED, customer_id, {"certificate": certificate(customer_id, counts)}
         )
     return counts
+
+
+def erase_customer(conn: Connection, program_id: str, customer_id: str, sealer: Sealer) -> dict[str, int]:
+    """Erase a person and keep them from coming back by an import; returns how many rows went, by table."""
+    contact = find_contact(conn, program_id, customer_id)
+    addresses = [address for address in (contact.email, contact.phone) if address] if contact else []
+    tags = [suppression_tag(address, program_id, sealer) for address in addresses]
+    counts = erase(conn, program_id, customer_id, tags)
+    # A message may be on its way at this very moment; what it leaves behind is swept up after it.
+    enqueue(
+        conn,
+        program_id,
+        FORGET,
+        message_lane(customer_id),
+        {"customer_id": customer_id, "addresses": addresses},
+    )
+    return counts
+
+
+def suppression_tag(address: str, program_id: str, sealer: Sealer) -> str:
+    """What is kept of an erased address: it leads nowhere without the secret key."""
+    return sealer.tag(address.lower(), f"suppression/{program_id}")
+
+
+def is_suppressed(conn: Connection, program_id: str, address_tags: list[str]) -> bool:
+    """Whether one of these addresses was erased here before."""
+    return (
+        conn.scalar(
+            select(suppression.c.address_tag)
+            .where(suppression.c.program_id == program_id, suppression.c.address_tag.in_(address_tags))
+            .limit(1)
+        )
+        is not None
+    )
 
 
 def certificate(customer_id: str, counts: dict[str, int]) -> str:

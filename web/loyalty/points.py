@@ -114,6 +114,7 @@ def settle(conn: Connection, program: Program, reserve_id: str, order: Order) ->
 def give_back(conn: Connection, program: Program, spent_id: str, order: Order) -> Booked:
     """Return what the entry `spent_id` took, or set aside, to the very lots it came from. In full, and once.
 
+    What was set aside and settled since is returned by the settling entry: the lots are those of the first one.
     What was written off since does not return: see undoing.py.
 
     Raises: NotReversible, KeyReused.
@@ -123,10 +124,11 @@ def give_back(conn: Connection, program: Program, spent_id: str, order: Order) -
     before = held.available
     try:
         refuse_repeat(conn, program.id, order, asked)
-        _refuse_twice(conn, spent, of_kinds=("spend", "reserve", "adjust", "expire"))
-        if spent.debit != AVAILABLE:
+        _refuse_twice(conn, spent, of_kinds=("spend", "reserve", "settle", "adjust", "expire"))
+        taken_by = spent.reverses_id if spent.kind == "settle" and spent.reverses_id else spent_id
+        if spent.debit != AVAILABLE and spent.kind != "settle":
             raise NotReversible(spent_id)
-        entry_id = return_spent(conn, program, held, spent, order, asked)
+        entry_id = return_spent(conn, program, held, spent, taken_by, order, asked)
     except Repeated as repeated:
         return repeated.booked
     return conclude(conn, program, held, before, entry_id, spent.amount, order)
@@ -170,9 +172,17 @@ def set_balance(conn: Connection, program: Program, customer_id: str, target: in
 
 
 def reverse(
-    conn: Connection, program: Program, entry_id: str, order: Order, *, amount: int | None = None
+    conn: Connection,
+    program: Program,
+    entry_id: str,
+    order: Order,
+    *,
+    amount: int | None = None,
+    money: int | None = None,
 ) -> Booked:
     """Take back what an entry gave, in full or `amount` of it; never more than it gave, all reversals together.
+
+    `money` is what was given back of what was paid, for tiers that count money; the points' share of it if left out.
 
     Points still held back are taken from there. What was spent already is taken from the rest of the balance:
     below zero where the programme allows it, else the programme bears it. The tier's count goes back too.
@@ -191,13 +201,14 @@ def reverse(
             raise ValueError("there is nothing to take back")
         if earned.credit not in (AVAILABLE, PENDING) or earned.kind not in GIVING or not 0 < wanted <= left:
             raise NotReversible(entry_id)
-        tier_points = _share(earned.tier_points, taken + wanted, earned.amount) - tier_taken
-        tier_money = _share(earned.tier_money, taken + wanted, earned.amount) - money_taken
-        first_id = claw_back(conn, program, held, earned, wanted, order, asked, -tier_points, -tier_money)
+        tier_points = share(earned.tier_points, taken + wanted, earned.amount) - tier_taken
+        if money is None:
+            money = share(earned.tier_money, taken + wanted, earned.amount) - money_taken
+        first_id = claw_back(conn, program, held, earned, wanted, order, asked, -tier_points, -money)
     except Repeated as repeated:
         return repeated.booked
     held.lifetime_earned -= wanted
-    held_tier.follow(conn, program, held, -tier_points, -tier_money, order)
+    held_tier.follow(conn, program, held, -tier_points, -money, order)
     return conclude(conn, program, held, before, first_id, wanted, order)
 
 
@@ -315,7 +326,7 @@ def _refuse_mirrored(program: Program) -> None:
         raise InMirrorMode("another system keeps this programme's points: set the balance instead")
 
 
-def _share(whole: int, part: int, of: int) -> int:
+def share(whole: int, part: int, of: int) -> int:
     """`whole` x part / of, rounded half up; whatever the parts, all of them together are the whole."""
     sign = -1 if whole < 0 else 1
     return sign * ((2 * abs(whole) * part + of) // (2 * of))

@@ -26,6 +26,7 @@ from sqlalchemy.engine import Connection
 from web.foundation.schema import Id, Json, Moment, metadata, new_id, utc_now
 from web.foundation.sealing import Sealer
 from web.foundation.tokens import Key
+from web.loyalty.earning_flow import EarningFlow, flows_of
 from web.loyalty.ledger import has_entries
 from web.loyalty.program_settings import InvalidProgram, Localised, ProgramSettings, check_program
 from web.loyalty.reward import Reward, rewards_of
@@ -95,7 +96,8 @@ class Wording(msgspec.Struct, frozen=True):
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     """A programme as the processes hold it in memory. `images` are SHA-256 sums by kind, not the pictures.
 
-    `tiers` (lowest first) and `rewards` (cheapest first) are for showing; what decides about points reads them again.
+    `tiers` (lowest first), `rewards` (cheapest first) and `flows` are for showing; what decides about points reads them
+    again.
     """
 
     id: str
@@ -107,6 +109,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     images: dict[str, str]
     tiers: tuple[Tier, ...] = ()
     rewards: tuple[Reward, ...] = ()
+    flows: tuple[EarningFlow, ...] = ()
 
     @property
     def signing_key(self) -> Key:
@@ -281,6 +284,7 @@ def load_program(conn: Connection, slug: str, sealer: Sealer) -> Program | None:
         images={image.kind: image.sha256 for image in images},
         tiers=tuple(tiers_of(conn, row.id)),
         rewards=tuple(rewards_of(conn, row.id)),
+        flows=tuple(flows_of(conn, row.id)),
     )
 
 

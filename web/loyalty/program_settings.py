@@ -119,6 +119,36 @@ class PointsRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     mirror: bool = False
 
 
+ReferralAction = Literal["register", "verify", "install", "first_purchase"]
+MostReferrals = Annotated[int, Meta(ge=1, le=100_000)]
+
+
+class ReferralRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What bringing a friend gives, to both or to neither.
+
+    `action`: what the friend must do; a purchase counts from `min_amount` on (minor units of the currency). The points
+    are in the programme's minor units and can be spent after `hold_days`, the time in which a purchase may come back.
+    `most_a_day`, `most_a_month`, `most_ever`: of how many friends one customer gets points, in the programme's days.
+    `attribution_days`: how long a browser remembers the link it opened first; with `last_link_counts`, the last one.
+    `says_who`: whether the friend reads the first name of the one who sent them. `busy_network`: so many joining from
+    one network within a week are looked at by a person; a shop with its own Wi-Fi sets it higher.
+    """
+
+    active: bool = False
+    action: ReferralAction = "first_purchase"
+    min_amount: Annotated[int, Meta(ge=0, le=10**12)] = 0
+    advocate_points: Annotated[int, Meta(ge=0, le=10**9)] = 0
+    friend_points: Annotated[int, Meta(ge=0, le=10**9)] = 0
+    most_a_day: MostReferrals | None = None
+    most_a_month: MostReferrals | None = None
+    most_ever: MostReferrals | None = None
+    hold_days: Annotated[int, Meta(ge=0, le=60)] = 0
+    attribution_days: Annotated[int, Meta(ge=1, le=365)] = 30
+    last_link_counts: bool = False
+    says_who: bool = False
+    busy_network: Annotated[int, Meta(ge=2, le=10_000)] = 10
+
+
 class Sender(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who signs the mails."""
 
@@ -144,6 +174,7 @@ class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     flows: Flows = Flows()
     points: PointsRules = PointsRules()
     tiers: TierRules = TierRules()
+    referral: ReferralRules = ReferralRules()
     sender: Sender = Sender()
 
     @property
@@ -176,6 +207,7 @@ def check_program(slug: str, settings: ProgramSettings) -> None:
         *_check_place(settings),
         *_check_fields(settings),
         *_check_points(settings.points),
+        *_check_referral(settings.referral),
     ]
     if problems:
         raise InvalidProgram(problems)
@@ -215,6 +247,12 @@ def _check_place(settings: ProgramSettings) -> list[str]:
 def _check_points(rules: PointsRules) -> list[str]:
     if rules.expiry in ("after_earn", "rolling") and not rules.expiry_months + rules.expiry_days:
         return [f"points.expiry: {rules.expiry!r} needs expiry_months or expiry_days."]
+    return []
+
+
+def _check_referral(rules: ReferralRules) -> list[str]:
+    if rules.active and not rules.advocate_points + rules.friend_points:
+        return ["referral: say what it gives, as advocate_points, friend_points or both."]
     return []
 
 

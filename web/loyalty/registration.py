@@ -11,6 +11,7 @@ from web.loyalty.card_request import Asked, request_pass
 from web.loyalty.consent import Decision
 from web.loyalty.customer import AlreadyKnown, Registered, Registration, register_many
 from web.loyalty.program import Program
+from web.loyalty.referral_start import Invite, start_referral
 from web.loyalty.visit import Visit, find_visits
 from web.loyalty.wallet_pass import Platform
 
@@ -32,6 +33,7 @@ class Completion:
     platform: Platform | None = None
     asked: Callable[[], Asked]
     base_url: str
+    invite: Invite | None = None
 
 
 class NothingBegun(msgspec.Struct, frozen=True):
@@ -64,6 +66,8 @@ def complete_visits(conn: Connection, completions: list[Completion]) -> list[Out
             request_pass(
                 conn, each.program, outcome.customer_id, "registered_again", each.asked(), each.base_url
             )
+        elif isinstance(outcome, Registered) and each.invite is not None:
+            start_referral(conn, each.program, outcome.customer_id, each.invite)
     return ended
 
 
@@ -91,4 +95,5 @@ def _registration(each: Completion, visit: Visit) -> Registration:
         platform=each.platform,
         first_touch_id=visit.first_touch_id,
         last_touch_id=visit.last_touch_id,
+        referral_code=each.invite.code if each.invite else None,
     )

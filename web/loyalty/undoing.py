@@ -63,11 +63,20 @@ def claw_back(
 
 
 def return_spent(
-    conn: Connection, program: Program, held: Balance, spent: Entry, order: Order, asked: str
+    conn: Connection,
+    program: Program,
+    held: Balance,
+    spent: Entry,
+    taken_by: str,
+    order: Order,
+    asked: str,
 ) -> str:
-    """Write the return of all that an entry took, to the lots it came from; returns the entry's id (L13)."""
+    """Write the return of all that `spent` took, to the lots it came from; returns the entry's id (L13).
+
+    `taken_by` is the entry that took it out of the lots: another one where it was set aside first and settled later.
+    """
     owed, kept, barred = max(0, -held.available), list[tuple[lot.Lot, int]](), list[tuple[lot.Lot, int]]()
-    for its, part in lot.used_by(conn, program.id, spent.id):
+    for its, part in lot.used_by(conn, program.id, taken_by):
         stays_away = min(part, its.written_off)
         barred.append((its, stays_away))
         pays = min(owed, part - stays_away)

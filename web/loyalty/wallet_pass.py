@@ -121,6 +121,14 @@ def find_pass(conn: Connection, program_id: str, customer_id: str, platform: Pla
     return None if row is None else Pass(**row._mapping)
 
 
+def find_pass_by_id(conn: Connection, program_id: str, pass_id: str) -> Pass | None:
+    """A pass by its serial number, whatever its state."""
+    row = conn.execute(
+        select(*_COLUMNS).where(wallet_pass.c.program_id == program_id, wallet_pass.c.id == pass_id)
+    ).one_or_none()
+    return None if row is None else Pass(**row._mapping)
+
+
 def passes_of(conn: Connection, program_id: str, customer_id: str) -> list[Pass]:
     """Every pass of a customer, the newest first."""
     rows = conn.execute(

@@ -30,6 +30,7 @@ from web.loyalty.event import (
     Event,
 )
 from web.loyalty.link import Purpose, delete_links, find_link, make_link, may_send_link
+from web.loyalty.personal_data import FORGET
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
 from web.messages import sending, texts
@@ -37,7 +38,6 @@ from web.messages.envelope import Envelope, Message
 from web.messages.mailbox_store import forget_messages
 
 CONFIRMATION, CARD_LINK, ADDRESS_CHANGE = "confirmation", "card_link", "address_change"
-FORGET = "forget"
 
 Handler = Callable[[Delivery], Awaitable[None]]
 

@@ -42,7 +42,9 @@ def with_connection(url: str, work: Callable[[Connection], T]) -> T:
     if parsed.get_backend_name() == "sqlite":
         if parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, poolclass=NullPool, hide_parameters=True)
+        # Another process may be at it already; whoever comes second waits for it to have done the whole chain.
+        patient = {"timeout": 60}
+        engine = create_engine(parsed, poolclass=NullPool, hide_parameters=True, connect_args=patient)
         # Python's driver would begin no transaction for CREATE TABLE, and half a migration could stay behind.
         event.listen(engine, "connect", _leave_transactions_to_us)
         event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))

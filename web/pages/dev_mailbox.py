@@ -61,13 +61,13 @@ async def show_html(request: AnyRequest, message_id: FromPath[UUID]) -> Response
 
 def _page(request: AnyRequest, template: str, **context: Any) -> Response[bytes]:
     site = site_of(request)
-    frame = site.frame(None, "en")
+    look = site.look(None, "en")
     html = site.renderer.render(
         template,
         "en",
         program=None,
         base="",
-        style=frame.style,
+        style=look.style,
         languages=[],
         form_token="",
         partial=False,
@@ -75,7 +75,7 @@ def _page(request: AnyRequest, template: str, **context: Any) -> Response[bytes]
         noindex=True,
         **context,
     ).encode()
-    headers = {"content-security-policy": frame.policy + "; frame-src 'self'"}
+    headers = {"content-security-policy": look.policy + "; frame-src 'self'"}
     if coding := negotiate(request.headers.get("accept-encoding", "")):
         html = compress(html, coding)
         headers["content-encoding"] = coding

@@ -88,14 +88,14 @@ def error_page(site: Site, request: AnyRequest, status: int, wait: int | None) -
     language = language_of(
         request, program.settings.languages if program else site.renderer.catalogues.languages
     )
-    frame = site.frame(program, language)
+    look = site.look(program, language)
     title, text = WORDS.get(status) or WORDS[500 if status >= 500 else 400]
     html = site.renderer.render(
         "errors/show.html",
         language,
-        program=frame.program,
-        base=frame.base,
-        style=frame.style,
+        program=look.program,
+        base=look.base,
+        style=look.style,
         languages=[],
         form_token="",
         partial=wants_part(request),
@@ -105,12 +105,12 @@ def error_page(site: Site, request: AnyRequest, status: int, wait: int | None) -
         title=site.renderer.text(language, title),
         text=site.renderer.text(language, text),
         retry_in=_in_words(site, language, wait) if wait else None,
-        action_url=frame.base or None,
+        action_url=look.base or None,
         action_text=site.renderer.text(language, TO_THE_DOOR),
         reference=request.scope.get("request_id") if status >= 500 else None,
     ).encode()
     answer = {
-        "content-security-policy": frame.policy,
+        "content-security-policy": look.policy,
         "cache-control": "no-store",
         "vary": "accept-encoding, hx-request",
         "referrer-policy": "no-referrer",

@@ -8,6 +8,7 @@ from web.loyalty.program import image_of
 from web.loyalty.sign import CODE_LENGTH, find_sign
 from web.loyalty.touch import read_arrival
 from web.loyalty.visit import arrive
+from web.pages.invitation import greeting_for
 from web.pages.sent import header, query
 from web.pages.site import site_of
 from web.pages.visitor import AnyRequest, NoSuchProgram, Visitor
@@ -18,7 +19,10 @@ from web.wallet.mark import draw_mark
 async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     visitor = Visitor(request, slug)
     await record_arrival(visitor, "")
-    return visitor.kept_page("front_door/show.html")
+    greeting = await greeting_for(visitor)
+    if greeting is None:
+        return visitor.kept_page("front_door/show.html", invited=None)
+    return visitor.page("front_door/show.html", invited=greeting, noindex=False)
 
 
 @get(["/s/{code:str}", "/S/{code:str}"], name="sign")

@@ -6,13 +6,8 @@ import zipfile
 import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath
-from sqlalchemy.engine import Connection
 
-from web.foundation.delivery import enqueue
-from web.foundation.sealing import Sealer
-from web.loyalty.customer import find_contact, message_lane
-from web.loyalty.personal_data import certificate, erase, export_data
-from web.messages.deliveries import FORGET
+from web.loyalty.personal_data import certificate, erase_customer, export_data
 from web.pages.member import member_of
 from web.pages.visitor import AnyRequest
 
@@ -40,7 +35,7 @@ async def export(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     return Response(
         _zip(
             {
-                "my-data.json": msgspec.json.format(msgspec.json.encode(parts), indent=1),
+                "my-data.json": msgspec.json.format(msgspec.json.encode(parts, enc_hook=str), indent=1),
                 "my-data.html": html.encode(),
             }
         ),
@@ -61,29 +56,13 @@ async def forget(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     if "sure" not in posted:
         return member.page("profile/data.html", "profile", 422, fresh=True, error="sure")
     counts = await member.site.database.write(
-        _erase, member.program.id, member.customer_id, member.site.sealer
+        erase_customer, member.program.id, member.customer_id, member.site.sealer
     )
     member.site.work_to_do.set()
     member.visitor.log_out()
     return member.visitor.without_copies(
         member.visitor.page("profile/erased.html", certificate=certificate(member.customer_id, counts))
     )
-
-
-def _erase(conn: Connection, program_id: str, customer_id: str, sealer: Sealer) -> dict[str, int]:
-    contact = find_contact(conn, program_id, customer_id)
-    addresses = [address for address in (contact.email, contact.phone) if address] if contact else []
-    tags = [sealer.tag(address.lower(), f"suppression/{program_id}") for address in addresses]
-    counts = erase(conn, program_id, customer_id, tags)
-    # A message may be on its way at this very moment; what it leaves behind is swept up after it.
-    enqueue(
-        conn,
-        program_id,
-        FORGET,
-        message_lane(customer_id),
-        {"customer_id": customer_id, "addresses": addresses},
-    )
-    return counts
 
 
 def _zip(files: dict[str, bytes]) -> bytes:

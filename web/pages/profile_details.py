@@ -5,8 +5,11 @@ from typing import Any
 import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath
+from sqlalchemy.engine import Connection
 
 from web.loyalty.customer import Details, change_details, find_details
+from web.loyalty.earning_occasions import profile_changed
+from web.loyalty.program import Program
 from web.pages.about_form import AboutForm, blank_about, read_about, typed_values
 from web.pages.member import Member, member_of
 from web.pages.site import language_name
@@ -34,9 +37,14 @@ async def change(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     if about is None:
         return _page(member, form, locale, 422)
     details = Details(name=about.name, birthday=about.birthday, extra=about.extra, locale=locale)
-    await member.site.database.write(change_details, member.program.id, member.customer_id, details)
+    await member.site.database.write(_keep, member.program, member.customer_id, details)
     member.visitor.keep_language(locale)
     return member.redirect("/profile?saved=1")
+
+
+def _keep(conn: Connection, program: Program, customer_id: str, details: Details) -> None:
+    change_details(conn, program.id, customer_id, details)
+    profile_changed(conn, program, customer_id)
 
 
 def _form(member: Member, typed: dict[str, Any]) -> AboutForm:

@@ -22,6 +22,7 @@ from web.pages.about_form import blank_about, read_about, typed_values
 from web.pages.card_view import card_view
 from web.pages.contact_form import ask_about_slip, blank_contact, field_name, read_contact
 from web.pages.front_door import record_arrival
+from web.pages.invitation import invite_of
 from web.pages.visitor import AnyRequest, Visitor
 from web.pages.wallet_view import wallet_platform, wallet_view
 
@@ -111,9 +112,11 @@ async def complete(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
         platform=wallet_platform(visitor),
         asked=lambda: visitor.asked,
         base_url=visitor.site.settings.base_url,
+        invite=invite_of(visitor),
     )
     match await visitor.site.database.write_together(complete_visits, completion):
         case Registered():
+            visitor.end_invite()
             visitor.site.work_to_do.set()
             return visitor.redirect("/register/card")
         case AlreadyKnown():
@@ -166,6 +169,7 @@ async def start_over(request: AnyRequest, slug: FromPath[str]) -> Response[bytes
     if visitor.visit_token:
         await visitor.site.database.write(forget_visit, visitor.program.id, visitor.visit_token)
         visitor.end_visit()
+        visitor.end_invite()
     return visitor.without_copies(visitor.redirect("/register"))
 
 

@@ -19,6 +19,7 @@ from web.foundation.stylesheet import style_hash
 from web.foundation.theme import css as theme_css
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
+from web.pages.frame import Frame
 from web.pages.kept import KeptPage
 from web.settings import Settings
 from web.wallet.apple.wallet import AppleWallet
@@ -40,7 +41,7 @@ class ProgramFace(msgspec.Struct, frozen=True, kw_only=True):
     points_name: str
 
 
-class Frame(msgspec.Struct, frozen=True, kw_only=True):
+class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What the pages of one programme in one language have in common, made once for each version of it."""
 
     program: ProgramFace | None
@@ -66,17 +67,18 @@ class Site:
     head_revision: str | None
     # Set after a write that something outside waits for, so that the worker need not be polled awake.
     work_to_do: asyncio.Event = field(default_factory=asyncio.Event)
-    _frames: dict[tuple[str, int, str], Frame] = field(default_factory=dict)
+    _looks: dict[tuple[str, int, str], Look] = field(default_factory=dict)
     designs: dict[str, Design] = field(default_factory=dict)
     whole_pages: dict[tuple[Any, ...], KeptPage] = field(default_factory=dict)
+    frames: dict[tuple[Any, ...], Frame] = field(default_factory=dict)
 
-    def frame(self, program: Program | None, language: str) -> Frame:
+    def look(self, program: Program | None, language: str) -> Look:
         key = (program.slug, program.version, language) if program else ("", 0, language)
-        known = self._frames.get(key)
+        known = self._looks.get(key)
         if known is None:
-            if len(self._frames) > 2000:
-                self._frames.clear()
-            known = self._frames[key] = self._make_frame(program, language)
+            if len(self._looks) > 2000:
+                self._looks.clear()
+            known = self._looks[key] = self._make_look(program, language)
         return known
 
     def badges(self, language: str) -> dict[str, str | None] | None:
@@ -105,10 +107,10 @@ class Site:
     def htmx_url(self) -> str | None:
         return self.assets.url(HTMX) if HTMX in self.assets else None
 
-    def _make_frame(self, program: Program | None, language: str) -> Frame:
+    def _make_look(self, program: Program | None, language: str) -> Look:
         colour = program.settings.brand.colour if program else NEUTRAL_COLOUR
         style = self.assets.stylesheet() + theme_css(colour)
-        return Frame(
+        return Look(
             program=program_face(program, language, self.renderer) if program else None,
             base=f"/{program.slug}" if program else "",
             style=style,

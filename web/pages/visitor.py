@@ -24,7 +24,7 @@ from web.loyalty.program import Program
 from web.pages.forms import check_token, make_token, must_show_token, read_form
 from web.pages.kept import KeptPage
 from web.pages.sent import cookie, header, parameter, query
-from web.pages.site import Frame, Site, language_name, site_of
+from web.pages.site import Look, Site, language_name, site_of
 
 VISIT_SECONDS = 2 * 24 * 3600
 SESSION_SECONDS = 7 * 24 * 3600
@@ -126,6 +126,11 @@ class Visitor:
         return self._kept("session")
 
     @property
+    def invite(self) -> str:
+        """What this browser remembers of a friend's link; see `invitation`."""
+        return self._kept("invite") or ""
+
+    @property
     def is_looking_ahead(self) -> bool:
         """Whether a browser or robot fetches the page for nobody: then nothing is recorded."""
         purposes = (b"sec-purpose", b"purpose", b"x-moz")
@@ -176,22 +181,15 @@ class Visitor:
 
         `referrer` is the page's policy. Stricter than this one, browsers name no origin with a form either.
         """
-        frame = self.site.frame(self.program, self.language)
-        headers = {
-            "cache-control": "no-store",
-            "vary": "accept-encoding, hx-request",
-            "referrer-policy": referrer,
-        }
-        if status in (422, 429):
-            # A boosted form that failed would otherwise add a second history entry for the same page.
-            headers["hx-push-url"] = "false"
+        look = self.site.look(self.program, self.language)
         html = self.site.renderer.render(
             template,
             self.language,
-            **self._context(frame, self.form_token(), self._kept_query()),
+            **self.context(look, self.form_token(), self.languages(self.here())),
             **{"noindex": True, **context},
         )
-        return self._answer(html.encode(), status, frame, headers)
+        body, coding = compress_page(html.encode(), header(self.request, b"accept-encoding"))
+        return self.answer(body, coding, status, look, referrer)
 
     def kept_page(self, template: str, key: tuple[Any, ...] = (), **context: Any) -> Response[bytes]:
         """A page that is the same for everybody: rendered and compressed once for each version and language."""
@@ -199,16 +197,16 @@ class Visitor:
         kept_key = (program.id, program.version, self.language, template, self.is_partial, *key)
         kept = self.site.whole_pages.get(kept_key)
         if kept is None:
-            frame = self.site.frame(program, self.language)
+            look = self.site.look(program, self.language)
             html = self.site.renderer.render(
                 template,
                 self.language,
-                **self._context(frame, "", []),
+                **self.context(look, "", self.languages(self.here([]))),
                 **{"noindex": False, **context},
             )
             if len(self.site.whole_pages) > 5000:
                 self.site.whole_pages.clear()
-            kept = self.site.whole_pages[kept_key] = KeptPage(html.encode(), frame.policy)
+            kept = self.site.whole_pages[kept_key] = KeptPage(html.encode(), look.policy)
         return kept.answer(negotiate(header(self.request, b"accept-encoding")), self._cookies)
 
     def redirect(self, path: str) -> Response[bytes]:
@@ -252,6 +250,13 @@ class Visitor:
     def keep_change_link(self, code: str | None) -> None:
         self._keep("change", _code_or_any(code), LINK_SECONDS)
 
+    def keep_invite(self, invite: str, days: int) -> None:
+        self._keep("invite", invite, days * 24 * 3600)
+
+    def end_invite(self) -> None:
+        if self.invite:
+            self._keep("invite", "", 0)
+
     def keep_session(self, token: str) -> None:
         """Let the browser keep a session's token for as long as the session may live."""
         self._keep("session", token, SESSION_SECONDS)
@@ -275,46 +280,54 @@ class Visitor:
     def cookies(self) -> list[Cookie]:
         return self._cookies
 
-    def _context(self, frame: Frame, form_token: str, kept: list[tuple[str, str]]) -> dict[str, Any]:
+    def context(self, look: Look, form_token: str, languages: list[dict[str, Any]]) -> dict[str, Any]:
+        """What every template may ask for."""
         return {
-            "program": frame.program,
-            "base": frame.base,
-            "style": frame.style,
-            "languages": self._languages(kept),
+            "program": look.program,
+            "base": look.base,
+            "style": look.style,
+            "languages": languages,
             "form_token": form_token,
             "partial": self.is_partial,
             "htmx_url": self.site.htmx_url,
         }
 
-    def _answer(self, body: bytes, status: int, frame: Frame, headers: dict[str, str]) -> Response[bytes]:
-        body, coding = compress_page(body, header(self.request, b"accept-encoding"))
+    def answer(
+        self, body: bytes, coding: str, status: int, look: Look, referrer: str = "same-origin"
+    ) -> Response[bytes]:
+        """A page made for this visitor alone, in the content coding that it is in."""
+        headers = {
+            "content-security-policy": look.policy,
+            "cache-control": "no-store",
+            "vary": "accept-encoding, hx-request",
+            "referrer-policy": referrer,
+        }
+        if status in (409, 422, 429):
+            # A boosted form that failed would otherwise add a second history entry for the same page.
+            headers["hx-push-url"] = "false"
         if coding:
             headers["content-encoding"] = coding
         return Response(
-            body,
-            status_code=status,
-            headers={
-                "content-security-policy": frame.policy,
-                **headers,
-            },
-            media_type="text/html",
-            cookies=self._cookies,
+            body, status_code=status, headers=headers, media_type="text/html", cookies=self._cookies
         )
 
-    def _languages(self, kept: list[tuple[str, str]]) -> list[dict[str, Any]]:
-        """The same page in each language; from the answer to a form, the page that the form stands on."""
+    def languages(self, here: str) -> list[dict[str, Any]]:
+        """The same page in each language; `here` is its address up to the language's code."""
+        return [
+            {"code": code, "name": language_name(code), "url": here + code, "current": code == self.language}
+            for code in self.program.settings.languages
+        ]
+
+    def here(self, kept: list[tuple[str, str]] | None = None) -> str:
+        """This page's address up to a language's code; from the answer to a form, of the page it stands on.
+
+        `kept` is what of the query stays, by default everything.
+        """
         rest = self.request.scope["path"].strip("/").partition("/")[2]
         if self.request.scope["method"] == "POST":
             rest = PAGE_OF_FORM.get(rest, rest)
-        return [
-            {
-                "code": code,
-                "name": language_name(code),
-                "url": self.address(f"/{rest}" if rest else "", [*kept, ("lang", code)]),
-                "current": code == self.language,
-            }
-            for code in self.program.settings.languages
-        ]
+        kept = self._kept_query() if kept is None else kept
+        return self.address(f"/{rest}" if rest else "", [*kept, ("lang", "")])
 
     def _kept_query(self) -> list[tuple[str, str]]:
         """What of the address a change of language must not lose; the token where it still stands in the address."""

@@ -15,6 +15,8 @@ from web.loyalty.event_catalogue import EIGHTEEN, names_of
 
 # What waits for a paused endpoint names people; after this long it is forgotten, and no more is gathered.
 KEPT_WHILE_PAUSED = timedelta(days=30)
+# Each event is a letter to each of them.
+MOST_ENDPOINTS = 20
 BY_OPERATOR = "by the operator"
 
 webhook_endpoint = Table(
@@ -63,6 +65,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 _COLUMNS = tuple(webhook_endpoint.c[name] for name in Endpoint.__struct_fields__)
 
 
+class TooManyEndpoints(Exception):
+    """A programme has as many as it may."""
+
+
 class NoSuchEndpoint(Exception):
     """The programme has no endpoint of this id."""
 
@@ -77,8 +83,10 @@ def add_endpoint(
 ) -> tuple[str, str]:
     """A new endpoint for an address that was checked; told of the eighteen events unless `events` names others.
 
-    Returns its id and its secret, which nobody can read again. Raises: UnknownEvent.
+    Returns its id and its secret, which nobody can read again. Raises: UnknownEvent, TooManyEndpoints.
     """
+    if len(endpoints_of(conn, program_id)) >= MOST_ENDPOINTS:
+        raise TooManyEndpoints
     endpoint_id, secret = new_id(), new_secret()
     conn.execute(
         insert(webhook_endpoint).values(

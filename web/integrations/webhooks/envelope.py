@@ -11,7 +11,7 @@ from sqlalchemy import and_, bindparam, select
 from sqlalchemy.engine import Connection
 
 from web.foundation.delivery import INSERT, delivery_row
-from web.foundation.schema import new_id, utc_now
+from web.foundation.schema import moment_of, new_id, utc_now
 from web.integrations.webhooks.endpoint import Endpoint, endpoints_of, lane_of
 from web.loyalty.customer import customer
 from web.loyalty.event import CUSTOMER_ERASED, Event, events_since
@@ -21,6 +21,8 @@ from web.loyalty.touch import touch
 
 WEBHOOK = "webhook"
 TEST = "Webhook test"
+# All in one transaction, for which others wait.
+AGAIN_AT_ONCE = 500
 UTM = ("source", "medium", "campaign", "term", "content")
 # Properties that JeriCommerce's documents show beside the event's own, on the outside.
 OUTSIDE = ("campaignId", "url", "browser")
@@ -50,19 +52,24 @@ def follow_up(conn: Connection, program: Program, happened: Event) -> None:
     conn.execute(INSERT, [_letter(program, endpoint, happened, envelope) for endpoint in wanting])
 
 
-def tell_again(conn: Connection, program: Program, endpoint: Endpoint, since: datetime) -> int:
-    """Write new letters for all that this endpoint was told since then, under the events' own ids.
+def tell_again(
+    conn: Connection, program: Program, endpoint: Endpoint, since: datetime
+) -> tuple[int, datetime | None]:
+    """Write new letters for what this endpoint was told since then, under the events' own ids; at most 500 at once.
 
-    For a receiver that said yes and lost what it got. Of customers they say what is so now. Returns how many.
+    For a receiver that said yes and lost what it got. Of customers they say what is so now. Returns how many there
+    are, and from which moment to go on, None at the end.
     """
+    found = events_since(conn, program.id, endpoint.events, since, AGAIN_AT_ONCE + 1)
+    beyond = found.pop() if len(found) > AGAIN_AT_ONCE else None
     letters = []
-    for happened in events_since(conn, program.id, endpoint.events, since):
+    for happened in found:
         envelope = compose(conn, program, happened)
         if envelope is not None:
             letters.append(_letter(program, endpoint, happened, envelope))
     if letters:
         conn.execute(INSERT, letters)
-    return len(letters)
+    return len(letters), moment_of(beyond.id) if beyond else None
 
 
 def trial(program: Program) -> dict[str, Any]:

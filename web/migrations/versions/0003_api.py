@@ -1,4 +1,4 @@
-"""The API: its keys, its answers kept for those who ask again, and what a merchant's own system says of a customer."""
+"""The API: its keys, its answers kept for those who ask again, its messages, what other systems say of a customer."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -48,4 +48,20 @@ def upgrade() -> None:
         sa.Column("updated_at", Moment(), nullable=False),
         sa.PrimaryKeyConstraint("program_id", "customer_id", name=op.f("pk_membership")),
     )
+    op.create_table(
+        "push_message",
+        sa.Column("program_id", Id(), nullable=False),
+        sa.Column("id", Id(), nullable=False),
+        sa.Column("customer_id", Id(), nullable=False),
+        sa.Column("text", sa.String(length=240), nullable=False),
+        sa.Column("url", sa.String(length=500), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("actor", sa.String(length=120), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.CheckConstraint(
+            "status in ('queued', 'notDelivered')", name=op.f("ck_push_message_status_is_known")
+        ),
+        sa.PrimaryKeyConstraint("program_id", "id", name=op.f("pk_push_message")),
+    )
+    op.create_index("ix_push_message_customer", "push_message", ["program_id", "customer_id", "id"])
     op.add_column("customer", sa.Column("last_name", sa.String(length=80), nullable=True))

@@ -6,7 +6,7 @@ from alembic import op
 from web.foundation.schema import Id, Moment
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
