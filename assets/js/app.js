@@ -11,6 +11,37 @@ const wake = () => {
     find("[data-maybe-ipad]")?.setAttribute("data-ipad", "");
   takeUp();
   keep().catch(() => {});
+  wind();
+  light().catch(() => {});
+};
+
+// A code's time runs down in sight. It is spoken of once, a minute before its end; then the server says what is true.
+let ticking;
+const wind = () => {
+  clearInterval(ticking);
+  const { until, soon } = find("[data-until]")?.dataset ?? {};
+  const left = () => Math.ceil((until * 1000 - Date.now()) / 1000);
+  if (!until || left() < 1) return; // over, or this phone's clock is ahead
+  const tick = () => {
+    const seconds = left();
+    if (seconds < 1) {
+      clearInterval(ticking);
+      if (navigator.onLine) location.reload();
+    }
+    find("[data-until] progress").value = Math.max(0, seconds);
+    const shown = find("[role=timer]");
+    if (shown) shown.textContent = `${Math.max(0, Math.floor(seconds / 60))}:${`${Math.max(0, seconds) % 60}`.padStart(2, 0)}`;
+    if (seconds === 60) say.textContent = soon;
+  };
+  ticking = setInterval(tick, 1000);
+  tick();
+};
+
+// A screen that shows a code stays on.
+let lamp;
+const light = async () => {
+  await lamp?.release();
+  lamp = find(".code") ? await navigator.wakeLock?.request("screen") : null;
 };
 
 // The card stays on this device, for when there is no network; the server clears it with the visit.
@@ -56,6 +87,10 @@ const arrive = () => {
   (find("#app [role=alert]") ?? find("#app h1"))?.focus({ preventScroll: true });
 };
 
+// What was done in another tab shows here when one comes back.
+let away;
+addEventListener("visibilitychange", () => !document.hidden && away && location.reload());
+
 let slow;
 const rest = () => {
   clearTimeout(slow);
@@ -70,6 +105,7 @@ addEventListener("submit", (event) => {
     return event.stopPropagation();
   }
   form.setAttribute("aria-busy", true);
+  away ||= form.target === "_blank";
   sent = place(form);
   slow = setTimeout(() => (say.textContent = say.dataset.busy), 400);
   setTimeout(rest, 8000); // a downloaded pass leaves the page standing
@@ -78,9 +114,9 @@ addEventListener("submit", (event) => {
 addEventListener("click", async ({ target }) => {
   const button = target.closest("[data-copy],[data-share],[data-print]");
   if (!button) return;
-  const { copy, share } = button.dataset;
+  const { copy, share, text } = button.dataset;
   try {
-    if (share) await navigator.share({ url: share });
+    if (share) await navigator.share(text ? { text } : { url: share });
     else if (copy) {
       await navigator.clipboard.writeText(copy);
       say.textContent = say.dataset.copied;

@@ -38,6 +38,11 @@ PARAMETERS = {
     ),
     "code": ("A code as somebody typed or scanned it.", "7K3M9QXA2"),
     "webhook": ("The webhook's id.", "0199a1b2-7081-7293-8d0e-1f2a3b4c5d6e"),
+    "flow": ("The earning flow's id, or its type where it is the only one of it.", "CUSTOM_1"),
+    "multiplier": ("The multiplier's id.", "0199a1b2-a4b6-75c6-9031-4c5d6e7f8091"),
+    "tier": ("The tier's id.", "0199a1b2-b5c7-76d7-9142-5d6e7f8091a2"),
+    "order": ("The order's id, as you gave it.", "1001"),
+    "referral": ("The referral's id.", "0199a1b2-8192-73a4-8e1f-2a3b4c5d6e7f"),
     "pass": ("The pass's id (its serial number), or the customer's id in your own system.", "crm-4711"),
 }
 
@@ -184,6 +189,8 @@ def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
                 "name": name,
                 "in": "query",
                 "required": required,
+                # An empty one counts as none: what a form or a template leaves open is no mistake.
+                "allowEmptyValue": not required,
                 "schema": schema,
                 **({"description": description} if description else {}),
             }

@@ -18,7 +18,7 @@ MOST_POINTS = 10**12
 
 A_MOMENT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 
-Id = Annotated[str, Meta(description="A UUID.", extra_json_schema={"format": "uuid"})]
+Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 
 
 class Input(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -52,3 +52,9 @@ def minor_units(given: float, scale: int, pointer: str, *, coerce: bool = False)
         return int(exact)
     places = "no decimals" if scale == 0 else f"at most {scale} decimals"
     raise invalid(pointer, f"This programme's points have {places}.")
+
+
+def require_moment(given: datetime | None, pointer: str) -> None:
+    """Refuse a moment that nobody means: years far away cannot be reckoned with. Raises: Problem."""
+    if given is not None and not 1990 < given.year < 2200:
+        raise invalid(pointer, "Write it like 2026-11-20T09:30:00Z, in this century or about it.")

@@ -8,11 +8,24 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
-from sqlalchemy import CheckConstraint, Column, Index, String, Table, delete, insert, select, update
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Index,
+    String,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from web.foundation.address import Email, Phone, inbox_key
+from web.foundation.document import object_of, one_of
 from web.foundation.schema import Id, Moment, metadata, new_id, utc_now
 from web.loyalty.customer import customer, find_by_address
 from web.loyalty.event import ADDRESS_CHANGE_REQUESTED, ADDRESS_CHANGED, record
@@ -53,6 +66,16 @@ class AddressChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _COLUMNS = tuple(address_change.c[name] for name in AddressChange.__struct_fields__)
+
+
+def pending_change_in(program_id: ColumnElement[str], customer_id: ColumnElement[str]) -> ColumnElement[str]:
+    """The change that still waits for an answer, as part of a document; it has the parameter `now`."""
+    return one_of(
+        object_of(_COLUMNS),
+        address_change.c.program_id == program_id,
+        address_change.c.customer_id == customer_id,
+        address_change.c.expires_at > bindparam("now"),
+    )
 
 
 def request_change(

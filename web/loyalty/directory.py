@@ -4,21 +4,24 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Select, and_, bindparam, cast, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
-from web.foundation.address import Email, Phone
+from web.foundation.address import Email, Phone, inbox_key
 from web.foundation.schema import is_id, new_id, utc_now
 from web.foundation.short_code import new_code
 from web.loyalty.address_change import cancel_change
 from web.loyalty.balance import balance
 from web.loyalty.customer import CARD_NUMBER_LENGTH, confirm_address, customer
 from web.loyalty.event import ADDRESS_CHANGED, CUSTOMER_CREATED, record
+from web.loyalty.ledger import Amount
 from web.loyalty.link import revoke_links
 from web.loyalty.membership import membership
 from web.loyalty.personal_data import is_suppressed
 from web.loyalty.program import Program
 from web.loyalty.program_settings import Localised
+from web.loyalty.referral import REWARDED, referral
+from web.loyalty.referral_code import referral_code as codes
 from web.loyalty.session import end_sessions
 from web.loyalty.tier import tier
 from web.loyalty.touch import touch
@@ -56,6 +59,9 @@ class Entrant(msgspec.Struct, frozen=True, kw_only=True):
     utm_source: str | None
     utm_medium: str | None
     utm_campaign: str | None
+    referred_by: str | None
+    referral_code: str | None
+    referral_earned: int
 
     @property
     def names(self) -> tuple[str | None, str | None]:
@@ -96,6 +102,34 @@ class Erased(Exception):
     """The owner of this address had themselves erased; only they may come back, by registering."""
 
 
+# The code by which somebody came, their own, and what bringing friends gave them.
+_codes = codes.alias("codes_of_advocates")
+CODE_THAT_BROUGHT = (
+    select(_codes.c.code)
+    .join(
+        referral,
+        and_(referral.c.program_id == _codes.c.program_id, referral.c.advocate_id == _codes.c.customer_id),
+    )
+    .where(referral.c.program_id == customer.c.program_id, referral.c.friend_id == customer.c.id)
+    .correlate(customer)
+    .scalar_subquery()
+)
+OWN_CODE = (
+    select(codes.c.code)
+    .where(codes.c.program_id == customer.c.program_id, codes.c.customer_id == customer.c.id)
+    .correlate(customer)
+    .scalar_subquery()
+)
+EARNED = (
+    select(cast(func.sum(referral.c.advocate_points), Amount))
+    .where(
+        referral.c.program_id == customer.c.program_id,
+        referral.c.advocate_id == customer.c.id,
+        referral.c.state == REWARDED,
+    )
+    .correlate(customer)
+    .scalar_subquery()
+)
 _ENTRANT = (
     select(
         *(
@@ -114,6 +148,9 @@ _ENTRANT = (
         touch.c.source.label("utm_source"),
         touch.c.medium.label("utm_medium"),
         touch.c.campaign.label("utm_campaign"),
+        CODE_THAT_BROUGHT.label("referred_by"),
+        OWN_CODE.label("referral_code"),
+        func.coalesce(EARNED, 0).label("referral_earned"),
     )
     .join_from(
         customer,
@@ -186,7 +223,12 @@ def list_entrants(
 
 
 def add_customer(
-    conn: Connection, program: Program, email: Email, told: Changes, suppression_tag: str
+    conn: Connection,
+    program: Program,
+    email: Email,
+    told: Changes,
+    suppression_tag: str,
+    referral_code: str | None = None,
 ) -> str:
     """A customer whom another system knows; returns the id. Nothing is sent to them.
 
@@ -210,7 +252,10 @@ def add_customer(
     }
     _require_free(conn, program.id, customer_id, values)
     conn.execute(insert(customer).values(**values))
-    record(conn, program.id, CUSTOMER_CREATED, customer_id, {"origin": "api", "consents": [], "utm": {}})
+    told_of: dict[str, Any] = {"origin": "api", "consents": [], "utm": {}}
+    if referral_code:
+        told_of["referralCode"] = referral_code
+    record(conn, program.id, CUSTOMER_CREATED, customer_id, told_of)
     if told.email_verified is True:
         confirm_address(conn, program.id, customer_id, "email")
     return customer_id
@@ -265,7 +310,11 @@ def _values(told: Changes) -> dict[str, Any]:
     elif told.name is not msgspec.UNSET:
         values["last_name"] = None
     if isinstance(told.email, Email):
-        values |= {"email": told.email.value, "email_key": told.email.key}
+        values |= {
+            "email": told.email.value,
+            "email_key": told.email.key,
+            "inbox_key": inbox_key(told.email.key),
+        }
     if told.phone is not msgspec.UNSET:
         values["phone"] = told.phone.e164 if told.phone else None
     return values

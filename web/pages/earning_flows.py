@@ -20,6 +20,7 @@ from web.loyalty.earning_record import earning
 from web.loyalty.earning_rules import (
     FOLLOW,
     LINK_CLICK,
+    REFERRAL,
     VERIFY,
     Happening,
     Recurrence,
@@ -31,9 +32,12 @@ from web.loyalty.points import InMirrorMode
 from web.pages.member import Member, member_of
 from web.pages.verification import verification_view
 from web.pages.visitor import AnyRequest
+from web.pages.worth import short_money
 
 # What is done with a tap here, by following a link that the merchant gave.
 BY_LINK = (FOLLOW, LINK_CLICK)
+# Names that are not written like a word.
+NETWORKS = {"tiktok": "TikTok", "youtube": "YouTube", "linkedin": "LinkedIn", "whatsapp": "WhatsApp"}
 
 
 class Had(msgspec.Struct, frozen=True):
@@ -60,6 +64,8 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
         "earning_flows/list.html",
         "loyalty/earning-flows",
         flows=sorted(flows, key=lambda each: ("open", "later", "done").index(each["state"])),
+        # Said once: by its own way to earn, or at the end.
+        brings_friends=not any(each["type"] == REFERRAL for each in flows),
         gains=member.program.settings.texts_in(member.language).gains,
         campaign=_campaign(member, had, now),
         verification=verification_view(member, had.contact),
@@ -80,12 +86,11 @@ async def follow(request: AnyRequest, slug: FromPath[str], flow_id: FromPath[str
     points = await member.site.database.write(_credit, member, flow, link)
     member.site.work_to_do.set()
     # By a page and not by a redirect: the policy lets a form lead to this site alone.
-    return member.page(
+    return member.visitor.page(
         "earning_flows/go.html",
-        "loyalty/earning-flows",
         referrer="no-referrer",
         url=flow.links[link],
-        name=link.capitalize(),
+        name=NETWORKS.get(link, link.capitalize()),
         points=member.visitor.amount(points) if points else None,
     )
 
@@ -135,8 +140,8 @@ def flow_view(member: Member, flow: EarningFlow, had: Had, now: datetime) -> dic
         "title": settings.say(flow.title, member.language),
         "description": settings.say(flow.description, member.language),
         "points": visitor.amount(flow.points),
-        "per_money": visitor.money(flow.per_money) if flow.per_money else None,
-        "at_least": visitor.money(flow.conditions.min_amount) if flow.conditions.min_amount else None,
+        "per_money": short_money(member, flow.per_money) if flow.per_money else None,
+        "at_least": short_money(member, flow.conditions.min_amount) if flow.conditions.min_amount else None,
         "state": state,
         "again": again,
         "left": left if flow.times > 1 or (flow.most or 1) > 1 else None,
@@ -147,7 +152,11 @@ def flow_view(member: Member, flow: EarningFlow, had: Had, now: datetime) -> dic
         "until": flow.ends_at - timedelta(seconds=1) if flow.ends_at else None,
         "knows_birthday": bool(had.details.birthday),
         "links": [
-            {"key": key, "name": key.capitalize(), "done": key in places and flow.per in ("network", "link")}
+            {
+                "key": key,
+                "name": NETWORKS.get(key, key.capitalize()),
+                "done": key in places and flow.per in ("network", "link"),
+            }
             for key in (flow.links if flow.type in BY_LINK else ())
         ],
     }

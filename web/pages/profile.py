@@ -1,38 +1,71 @@
 """The profile: the card and where it stands, and the ways to everything one can change."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from litestar import Response, get
 from litestar.params import FromPath
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from web.foundation.address import mask_email, mask_phone
+from web.foundation.schema import utc_now
 from web.loyalty.address_change import AddressChange, pending_change
+from web.loyalty.balance import find_balance
 from web.loyalty.customer import Contact, find_contact
 from web.loyalty.ledger import EFFECT, ledger_entry
+from web.loyalty.lot import expiring_next
+from web.loyalty.offer import level_of, offers_for
+from web.loyalty.redemption import Redemption, State, counts_for, redemptions_of
 from web.pages.card_view import card_view
 from web.pages.entry_view import SHORT, entry_view
-from web.pages.member import member_of
+from web.pages.member import Member, member_of
+from web.pages.redemption import redemption_view
+from web.pages.rewards import offer_view
 from web.pages.tier_view import tier_view
+from web.pages.verification import verification_view
 from web.pages.visitor import AnyRequest
 from web.pages.wallet_view import wallet_view
 
-LATEST = 3
+LATEST = 8
+NEXT = 3
+OPEN: tuple[State, ...] = ("issued",)
+
+
+class Overview(msgspec.Struct, frozen=True):
+    """What the profile tells beside the standing. `expiring`: when points run out next, and how many do."""
+
+    contact: Contact | None
+    change: AddressChange | None
+    entries: list[Any]
+    used: dict[str, int]
+    codes: list[Redemption]
+    expiring: tuple[datetime, int] | None
+    pending: int
 
 
 @get("/{slug:str}/profile", name="profile")
 async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     member = await member_of(request, slug)
-    contact, change, entries = await member.site.database.read(_read, member.program.id, member.customer_id)
+    now, amount = utc_now(), member.visitor.amount
+    overview = await member.site.database.read(read_overview, member, now)
+    contact, expiring = overview.contact, overview.expiring
     return member.page(
         "profile/show.html",
         "profile",
         card=card_view(member.visitor, member.standing),
         tier=tier_view(member),
         contact=contact_view(contact),
-        change=change_view(change),
-        entries=[entry_view(member, entry) for entry in entries],
+        change=change_view(overview.change),
+        verification=verification_view(member, contact),
+        codes=[redemption_view(member, each, now) for each in overview.codes],
+        rewards=_next_rewards(member, overview.used, now),
+        pending=amount(overview.pending) if overview.pending else None,
+        expiring=amount(expiring[1]) if expiring else None,
+        # The moment is the first at which they are gone; people count the days on which they have them.
+        last_day=expiring[0] - timedelta(seconds=1) if expiring else None,
+        entries=[entry_view(member, entry) for entry in overview.entries],
         wallet=await wallet_view(member.visitor, customer_id=member.customer_id) if member.is_fresh else None,
         sent=request.query_params.get("sent") == "1",
         saved=request.query_params.get("saved") == "1",
@@ -40,6 +73,33 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
         may_verify=member.program.settings.flows.confirmation_message,
         timezone=member.program.settings.timezone,
     )
+
+
+def read_overview(conn: Connection, member: Member, now: datetime) -> Overview:
+    program, customer_id = member.program, member.customer_id
+    its = (ledger_entry.c.program_id == program.id, ledger_entry.c.customer_id == customer_id)
+    held = find_balance(conn, program.id, customer_id)
+    return Overview(
+        contact=find_contact(conn, program.id, customer_id),
+        change=pending_change(conn, program.id, customer_id),
+        entries=list(
+            conn.execute(
+                select(*SHORT).where(*its, EFFECT != 0).order_by(ledger_entry.c.number.desc()).limit(LATEST)
+            )
+        ),
+        used=counts_for(conn, program, customer_id, now),
+        codes=redemptions_of(conn, program.id, customer_id, states=OPEN, most=1),
+        expiring=expiring_next(conn, program.id, customer_id) if held else None,
+        pending=held.pending if held else 0,
+    )
+
+
+def _next_rewards(member: Member, used: dict[str, int], now: datetime) -> list[dict[str, Any]]:
+    """What can be had, and what is nearest."""
+    program, standing = member.program, member.standing
+    level = level_of(program, standing.tier_id, standing.tier_points)
+    offers = offers_for(program, standing.points, level, used, now)
+    return [offer_view(member, each) for each in offers if each.state in ("ready", "short")][:NEXT]
 
 
 def contact_view(contact: Contact | None) -> dict[str, Any]:
@@ -64,21 +124,3 @@ def change_view(change: AddressChange | None) -> dict[str, Any] | None:
         "old_agreed": change.old_agreed_at is not None,
         "new_agreed": change.new_agreed_at is not None,
     }
-
-
-def _read(
-    conn: Connection, program_id: str, customer_id: str
-) -> tuple[Contact | None, AddressChange | None, list[Any]]:
-    entries = conn.execute(
-        select(*SHORT)
-        .where(
-            ledger_entry.c.program_id == program_id, ledger_entry.c.customer_id == customer_id, EFFECT != 0
-        )
-        .order_by(ledger_entry.c.number.desc())
-        .limit(LATEST)
-    ).all()
-    return (
-        find_contact(conn, program_id, customer_id),
-        pending_change(conn, program_id, customer_id),
-        list(entries),
-    )

@@ -83,6 +83,7 @@ def redemption_view(member: Member, made: Redemption, now: datetime) -> dict[str
         "used_at": made.used_at,
         "ended_at": made.ended_at or made.expires_at,
         "expires_at": made.expires_at,
+        "until": int(made.expires_at.timestamp()) if made.expires_at else None,
         "seconds": max(0, int((made.expires_at - now).total_seconds())) if made.expires_at else None,
         "of_seconds": max(1, int((made.expires_at - began).total_seconds())) if made.expires_at else None,
     }

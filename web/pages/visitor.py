@@ -302,7 +302,7 @@ class Visitor:
             "vary": "accept-encoding, hx-request",
             "referrer-policy": referrer,
         }
-        if status in (422, 429):
+        if status in (409, 422, 429):
             # A boosted form that failed would otherwise add a second history entry for the same page.
             headers["hx-push-url"] = "false"
         if coding:

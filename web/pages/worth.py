@@ -21,5 +21,10 @@ def worth_of(member: Member, kind: str, value: int | None) -> str | None:
         locale: Any = Locale.parse(member.language, sep="-")
         return format_percent(Decimal(value) / 100, locale=locale)
     if kind in ("fixed", "gift_card"):
-        return WHOLE.sub("", member.visitor.money(value))
+        return short_money(member, value)
     return None
+
+
+def short_money(member: Member, minor: int) -> str:
+    """Money in minor units, without the cents where there are none."""
+    return WHOLE.sub("", member.visitor.money(minor))
