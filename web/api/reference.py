@@ -160,7 +160,9 @@ def _curl(
     lines = [f"curl -X {method} '{server}{path}{'?' * bool(asked)}{asked}'", "  -H 'api-key: …'"]
     if method != "GET":
         lines.append("  -H 'Idempotency-Key: …'")
-    if body is not None:
+    if body is not None and isinstance(body["example"], str):
+        lines += ["  -H 'Content-Type: text/csv'", "  --data-binary @codes.csv"]
+    elif body is not None:
         text = json.dumps(body["example"], ensure_ascii=False).replace("'", "'\\''")
         lines += ["  -H 'Content-Type: application/json'", f"  -d '{text}'"]
     return " \\\n".join(lines)
