@@ -30,6 +30,7 @@ from web.loyalty.purchase_record import (
     keep_refund,
     key_of,
 )
+from web.loyalty.redeeming import lock_rewards_in, return_order
 from web.loyalty.referral_signals import Purchase
 
 BOUGHT, REFUNDED, CANCELLED = N_("Purchase"), N_("Refund"), N_("Order cancelled")
@@ -118,6 +119,7 @@ def _take_back(
     found = find_purchase(conn, program.id, source, order_id)
     if found is None:
         raise NoSuchOrder(f"{source} {order_id}")
+    lock_rewards_in(conn, program, order_id, found.customer_id)
     held = lock_balance(conn, program.id, found.customer_id)
     asked = _sum_of([what, refund])
     if known := find_refund(conn, program.id, found.id, what):
@@ -128,6 +130,11 @@ def _take_back(
     found = find_purchase(conn, program.id, source, order_id)
     assert found is not None, "it was just there"
     back, refunded = _refund_lines(found, refund)
+    if all(refunded[line["id"]] == line["amount"] for line in found.lines):
+        # Before anything is taken: the points that paid for its rewards may be needed (B3).
+        returned = Order(key=None, reason=reason, source=source[:40], source_ref=order_id)
+        return_order(conn, program, order_id, returned, found.customer_id)
+        held = lock_balance(conn, program.id, found.customer_id)
     total = sum(
         _settle(conn, program.id, row, found, refunded) for row in _earnings(conn, program.id, found.id)
     )
