@@ -169,6 +169,9 @@ async def _answer(asked: Operation, handler: Handler, request: AnyRequest) -> Re
     except Replayed:
         headers["idempotency-replayed"] = "true"
         result = None
+    if asked.scope == "admin" and asked.writes:
+        # Other processes see within seconds what was changed of a programme; this one sees it at once.
+        await call.parts.programs.refresh()
     body = call.answer.body if call.answer else encode(result)
     return Response(
         body,
