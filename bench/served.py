@@ -38,7 +38,7 @@ from web.pages import PAGES
 from web.settings import load_settings
 
 ROOT = Path(__file__).parent.parent
-SECRET = "a secret key for measuring, long enough"
+SECRET = "a secret key for measuring that is long enough"
 BARE_PATH = "/bench/bare"
 
 bare_row = Table(

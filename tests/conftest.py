@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.postgres import PostgresServer, postgres_server
+from tests.support.promises import broken_promises
+from tests.support.rows import in_database
 from tests.support.serving import Server, serving
 from web.demo import SLUG, ensure_demo
 from web.foundation.database import Database, open_database
@@ -112,11 +114,17 @@ async def program(database: Database, sealer: Sealer) -> Program:
 @pytest.fixture(scope="module", params=BOTH)
 def server(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Server]:
     """A real server with the demo programme, shared by a module's tests; once on each database."""
-    with ExitStack() as stack:
-        yield stack.enter_context(serving(Fresh(request, stack)(request.param), data_dir))
+    yield from _kept_promises(request, data_dir, request.param)
 
 
 @pytest.fixture(scope="module")
 def sqlite_server(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Server]:
+    yield from _kept_promises(request, data_dir, "sqlite")
+
+
+def _kept_promises(request: pytest.FixtureRequest, data_dir: Path, engine: str) -> Iterator[Server]:
+    """A server; at its end, everything that was recorded in it is what merchants are promised."""
     with ExitStack() as stack:
-        yield stack.enter_context(serving(Fresh(request, stack)("sqlite"), data_dir))
+        url = Fresh(request, stack)(engine)
+        yield stack.enter_context(serving(url, data_dir))
+        assert in_database(url, broken_promises) == set()

@@ -39,6 +39,17 @@ kind = "percent"
 value = 10
 code_source = "pool"
 codes = ["SPRING-1", "SPRING-2", "SPRING-3"]
+[[earning_flows]]
+type = "INCENTIVIZE_PURCHASES"
+title = { en = "Every purchase" }
+points = 1
+per_money = 100
+[[multipliers]]
+name = { en = "Double Tuesdays" }
+percent = 200
+starts = 2026-12-01T00:00:00
+ends = 2027-01-01T00:00:00
+weekdays = [2]
 [[locations]]
 slug = "harbour"
 name = "At the harbour"
@@ -67,10 +78,8 @@ def test_the_demo_s_file_is_a_good_one() -> None:
 
 def test_everything_in_the_file_is_made(database_url: str, tmp_path: Path, sealer: Sealer) -> None:
     program_id = in_database(database_url, lambda conn: create_from_file(conn, written(tmp_path), sealer))
-    assert [(row["level"], row["name"]) for row in rows_of(database_url, "tier", program_id=program_id)] == [
-        (0, {"en": "Green"}),
-        (1, {"en": "Gold"}),
-    ]
+    tiers = rows_of(database_url, "tier", program_id=program_id)
+    assert {row["level"]: row["name"]["en"] for row in tiers} == {0: "Green", 1: "Gold"}
     assert [row["cost"] for row in rows_of(database_url, "reward", program_id=program_id)] == [80]
     assert [row["slug"] for row in rows_of(database_url, "coupon", program_id=program_id)] == ["spring-treat"]
     assert [row["code"] for row in rows_of(database_url, "pool_code", program_id=program_id)] == [
@@ -78,6 +87,15 @@ def test_everything_in_the_file_is_made(database_url: str, tmp_path: Path, seale
         *("SPRING-1", "SPRING-2", "SPRING-3"),
     ]
     assert [row["slug"] for row in rows_of(database_url, "location", program_id=program_id)] == ["harbour"]
+    (flow,) = rows_of(database_url, "earning_flow", program_id=program_id)
+    assert (flow["type"], flow["points"], flow["per_money"], flow["recurrence"]) == (
+        "INCENTIVIZE_PURCHASES",
+        1,
+        100,
+        "unlimited",
+    )
+    (campaign,) = rows_of(database_url, "multiplier", program_id=program_id)
+    assert (campaign["percent"], campaign["weekdays"]) == (200, [2])
     assert {row["locale"] for row in rows_of(database_url, "consent_wording", program_id=program_id)} == {
         "en",
         "es",
@@ -144,6 +162,7 @@ WRONG = {
     PLAIN.replace('name = "The Corner"', ""): "name",
     PLAIN.replace("cost = 80", 'cost = "eighty"'): "rewards",
     PLAIN.replace("cost = 80", "cost = 80\nprice = 3"): "price",
+    PLAIN.replace("INCENTIVIZE_PURCHASES", "SOMETHING"): "earning_flows",
     PLAIN.replace("[settings]", "[settings]\ncolour = 'red'"): "colour",
     PLAIN.replace("[settings]", "[settings]\nbrand = { colour = 'red' }"): "colour",
     PLAIN.replace("[settings]", "[settings]\ncountry = 'Spain'"): "country",

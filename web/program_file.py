@@ -12,11 +12,13 @@ from sqlalchemy.engine import Connection
 from web.foundation.sealing import Sealer
 from web.loyalty.code_pool import load_codes
 from web.loyalty.coupon import InvalidCoupon, NewCoupon, add_codes, add_coupon
+from web.loyalty.earning_flow import InvalidFlow, NewEarningFlow, add_flow
+from web.loyalty.multiplier import InvalidMultiplier, NewMultiplier, add_multiplier
 from web.loyalty.program import ImageKind, change_program, create_program, set_image
 from web.loyalty.program_settings import InvalidProgram, ProgramSettings
 from web.loyalty.reward import InvalidReward, NewReward, add_rewards
 from web.loyalty.sign import Location, add_location
-from web.loyalty.tier import NewTier, add_tiers
+from web.loyalty.tier import InvalidTier, NewTier, add_tiers
 from web.wallet.apple.images import PictureError, decode
 
 Offered = TypeVar("Offered", NewReward, NewCoupon)
@@ -49,6 +51,8 @@ class ProgramFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     tiers: list[NewTier] = []
     rewards: list[WrittenReward] = []
     coupons: list[WrittenCoupon] = []
+    earning_flows: list[NewEarningFlow] = []
+    multipliers: list[NewMultiplier] = []
     locations: list[Location] = []
 
 
@@ -66,11 +70,26 @@ def create_from_file(conn: Connection, path: Path, sealer: Sealer) -> str:
     """A new programme with everything that its file names. Raises: InvalidProgram, SlugTaken."""
     file = read_program_file(path)
     program_id = create_program(conn, file.slug, file.settings, sealer, _pictures(file, path))
-    add_tiers(conn, program_id, file.tiers)
+    _add_rules(conn, program_id, file)
     _add_offers(conn, program_id, file)
     for location in file.locations:
         add_location(conn, program_id, location)
     return program_id
+
+
+def _add_rules(conn: Connection, program_id: str, file: ProgramFile) -> None:
+    try:
+        add_tiers(conn, program_id, file.tiers)
+        for flow in file.earning_flows:
+            add_flow(conn, program_id, flow)
+        for multiplier in file.multipliers:
+            add_multiplier(conn, program_id, multiplier)
+    except InvalidTier as error:
+        raise InvalidProgram([f"tiers: {error}"]) from error
+    except InvalidFlow as error:
+        raise InvalidProgram([f"earning_flows: {problem}" for problem in error.problems]) from error
+    except InvalidMultiplier as error:
+        raise InvalidProgram([f"multipliers: {error}"]) from error
 
 
 def update_from_file(conn: Connection, path: Path) -> None:

@@ -9,6 +9,7 @@ from web.loyalty import (
     balance,
     birthday,
     check_in,
+    checkpoint,
     clock,
     code_pool,
     consent,
@@ -43,6 +44,7 @@ from web.messages import mailbox_store
 
 TABLES = (
     address_change.address_change,
+    checkpoint.ledger_checkpoint,
     clock.clock_run,
     api_key.api_key,
     birthday.birthday,

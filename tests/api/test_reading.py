@@ -21,7 +21,7 @@ class Inner(Input):
 
 class Body(Input):
     name: Annotated[str, Meta(min_length=1, max_length=10)]
-    items: list[Inner] = []
+    items: tuple[Inner, ...] = ()
 
 
 @pytest.mark.parametrize(
@@ -94,20 +94,19 @@ _VALUES = st.recursive(
 
 @given(_VALUES)
 def test_whatever_comes_is_read_or_is_a_problem(value: Any) -> None:
-    try:
-        read = read_json(json.dumps(value).encode(), Body)
-    except Problem as problem:
-        assert problem.kind in ("bad-request", "invalid")
-    else:
-        assert isinstance(read, Body)
+    assert isinstance(read_or_problem(json.dumps(value).encode()), Body | Problem)
 
 
 @given(st.binary(max_size=200))
 def test_whatever_bytes_come_are_read_or_are_a_problem(body: bytes) -> None:
+    assert isinstance(read_or_problem(body), Body | Problem)
+
+
+def read_or_problem(body: bytes) -> Body | Problem:
     try:
-        read_json(body, Body)
+        return read_json(body, Body)
     except Problem as problem:
-        assert problem.kind in ("bad-request", "invalid")
+        return problem
 
 
 class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

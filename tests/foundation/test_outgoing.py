@@ -213,7 +213,7 @@ async def test_who_is_not_there_is_told_in_words(free: Outgoing) -> None:
     [
         ("120", 120),
         ("99999999999", 86_400),
-        (format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True), 600),
+        ("{in ten minutes}", 600),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
         ("soon", None),
         ("-5", None),
@@ -222,6 +222,8 @@ async def test_who_is_not_there_is_told_in_words(free: Outgoing) -> None:
 async def test_the_wait_that_is_asked_for_is_read_in_both_spellings(
     free: Outgoing, shop: Receiver, written: str, seconds: float | None
 ) -> None:
+    in_ten_minutes = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
+    written = written.replace("{in ten minutes}", in_ten_minutes)
     shop.answer = lambda _: Reply(429, {"retry-after": written})
     answer = await free.post(shop.url, b"", {})
     shop.answer = lambda _: Reply()

@@ -4,10 +4,12 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, func, insert, select
 
 from tests.loyalty.people import new_customer
+from tests.support.ledger import put_away_flows
 from tests.support.plans import gather_statistics, plan_of, reads_a_whole_table
 from web.foundation.database import Database
 from web.foundation.schema import new_id
@@ -27,7 +29,6 @@ from web.loyalty.earning_record import earning, latest_traces, why_of
 from web.loyalty.earning_rules import FIXED_TYPES, PURCHASE, Conditions, Happening, Line
 from web.loyalty.ledger import ledger_entry
 from web.loyalty.program import Program, load_program
-from web.loyalty.ways_to_earn import ways_to_earn
 
 AT = datetime(2026, 3, 21, 12, tzinfo=UTC)
 HOUR, DAY, WEEK, YEAR = timedelta(hours=1), timedelta(days=1), timedelta(days=7), timedelta(days=366)
@@ -44,6 +45,13 @@ TYPES: list[tuple[str, str, dict[str, Any], dict[str, Any] | None]] = [
     ("BIRTHDAY", "year", {}, {"at": AT + YEAR}),
     ("CUSTOM_7", "once", {}, None),
 ]
+
+
+@pytest.fixture
+async def program(database: Database, program: Program) -> Program:
+    """The demo programme without the ways to earn of its own."""
+    await database.write(put_away_flows, program.id)
+    return msgspec.structs.replace(program, flows=())
 
 
 def a_flow(kind: str, points: int = 10, **changes: Any) -> NewEarningFlow:
@@ -222,40 +230,3 @@ async def test_thirty_and_twenty_earn_the_star_of_fifty_and_an_order_of_nothing_
         )
     )
     assert count == 1
-
-
-async def test_a_customer_sees_each_way_to_earn_with_what_is_left_of_it(
-    database: Database, program: Program, sealer: Sealer
-) -> None:
-    for new in (
-        a_flow("CHECK_IN", 1),
-        a_flow("CUSTOMER_SCANNED", 2, times=3),
-        a_flow("VERIFY_ACCOUNT", 3),
-        a_flow("FOLLOW_US", 4, most=2),
-        a_flow("CUSTOM_1", 5, conditions=Conditions(tier_level=1)),
-        a_flow("CUSTOM_2", 6, active=False),
-        a_flow(PURCHASE, 7, per_money=100, conditions=Conditions(min_amount=1000)),
-    ):
-        await database.write(add_flow, program.id, new)
-    loaded = await database.read(load_program, program.slug, sealer)
-    assert loaded is not None
-    ana = await database.write(new_customer, loaded)
-    await run(database, loaded, ana, "CHECK_IN", location_id="malasana")
-    await run(database, loaded, ana, "CUSTOMER_SCANNED")
-    await run(database, loaded, ana, "VERIFY_ACCOUNT")
-    await run(database, loaded, ana, "FOLLOW_US", network="tiktok")
-
-    async def seen(now: datetime) -> dict[str, Any]:
-        ways = await database.read(ways_to_earn, loaded, ana, loaded.tiers[0].id, now)
-        return {way.flow.type: (way.is_open, way.remaining, way.had, sorted(way.places)) for way in ways}
-
-    assert await seen(AT) == {
-        "CHECK_IN": (True, None, 1, ["malasana"]),
-        "CUSTOMER_SCANNED": (True, 2, 1, []),
-        "VERIFY_ACCOUNT": (False, 0, 1, []),
-        "FOLLOW_US": (True, 1, 1, ["tiktok"]),
-        "CUSTOM_1": (False, 1, 0, []),
-        PURCHASE: (True, None, 0, []),
-    }
-    tomorrow = await seen(AT + DAY)
-    assert (tomorrow["CHECK_IN"], tomorrow["CUSTOMER_SCANNED"]) == ((True, None, 1, []), (True, 3, 1, []))

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.loyalty.people import new_customer
-from tests.support.ledger import an_order
+from tests.support.ledger import an_order, put_away_flows
 from web.foundation.database import Database
 from web.foundation.schema import new_id
 from web.loyalty import event
@@ -24,6 +24,13 @@ from web.loyalty.program import Program
 from web.loyalty.sign import UnknownLocation, shops_of
 
 AT = datetime(2026, 3, 21, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def program(database: Database, program: Program) -> Program:
+    """The demo programme without the ways to earn of its own."""
+    await database.write(put_away_flows, program.id)
+    return msgspec.structs.replace(program, flows=())
 
 
 def an_event(program: Program, name: str, who: str | None, **properties: Any) -> event.Event:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, func, select
 
 from tests.loyalty.people import new_customer
-from tests.support.ledger import an_order
+from tests.support.ledger import an_order, put_away_flows
 from web.foundation.database import Database
 from web.foundation.schema import new_id, utc_now
 from web.loyalty.balance import Balance, find_balance
@@ -32,6 +32,13 @@ from web.loyalty.purchase_record import Paid, Refund
 from web.loyalty.tiering import TierRules
 
 AT = datetime(2026, 3, 21, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def program(database: Database, program: Program) -> Program:
+    """The demo programme without the ways to earn of its own."""
+    await database.write(put_away_flows, program.id)
+    return msgspec.structs.replace(program, flows=())
 
 
 def purchases_earn(points: int, per_money: int | None = None, **changes: Any) -> NewEarningFlow:
@@ -99,54 +106,62 @@ async def test_what_was_given_and_what_is_carried_is_what_the_money_that_was_kep
     per_money: int,
 ) -> None:
     program = with_settings(program, points=PointsRules(negative="allow"))
+    await database.write(_the_law_holds, program, orders, refunds, points, per_money)
+
+
+def _the_law_holds(
+    conn: Connection,
+    program: Program,
+    orders: list[tuple[list[int], str]],
+    refunds: list[tuple[int, int, int]],
+    points: int,
+    per_money: int,
+) -> None:
     programs = {
-        "regular": program,
-        "double": msgspec.structs.replace(
-            program, tiers=tuple(msgspec.structs.replace(each, multiplier=233) for each in program.tiers)
-        ),
+        kind: msgspec.structs.replace(
+            program, tiers=tuple(msgspec.structs.replace(each, multiplier=percent) for each in program.tiers)
+        )
+        for kind, percent in (("regular", 100), ("double", 233))
     }
-
-    def begin(conn: Connection) -> tuple[str, str]:
-        return new_customer(conn, program), add_flow(conn, program.id, purchases_earn(points, per_money))
-
-    ana, flow_id = await database.write(begin)
+    ana = new_customer(conn, program)
+    flow_id = add_flow(conn, program.id, purchases_earn(points, per_money))
     kept: list[tuple[Paid, Fraction, list[int]]] = []
     worth, gave, took = Fraction(0), list[int](), list[int]()
 
-    async def the_law_holds() -> None:
-        net, _ = await database.read(net_of_flow, ana, flow_id)
-        left = await database.read(carried, program.id, ana, flow_id)
-        assert net + left == worth
-        found = await database.read(find_balance, program.id, ana)
+    def check() -> None:
+        net, _ = net_of_flow(conn, ana, flow_id)
+        assert net + carried(conn, program.id, ana, flow_id) == worth
+        found = find_balance(conn, program.id, ana)
         assert (found.available if found else 0) == net
 
     for amounts, kind in orders:
         order = an_order_of(*amounts)
-        outcome = await paid(database, programs[kind], ana, order)
+        outcome = order_paid(conn, programs[kind], ana, order)
         rate = Fraction(points, per_money) * (Fraction(233, 100) if kind == "double" else 1)
         kept.append((order, rate, list(amounts)))
         worth += sum(amounts) * rate
-        gave.append(sum(trace.points for trace in outcome.traces if trace.flow_id == flow_id))
+        gave.append(outcome.points)
         took.append(0)
-        await the_law_holds()
+        check()
     for which, line, percent in refunds:
         which %= len(kept)
         order, rate, left = kept[which]
         if line < 0:
-            outcome = await cancelled(database, program, order)
+            outcome = order_cancelled(conn, program, order.source, order.id)
             worth, left[:] = worth - sum(left) * rate, [0] * len(left)
         else:
             line %= len(left)
-            back = order.lines[line].amount * percent // 100
-            outcome = await refunded(database, program, order, **{f"line{line + 1}": back})
-            worth -= min(back, left[line]) * rate
-            left[line] -= min(back, left[line])
+            amount = order.lines[line].amount * percent // 100
+            back = Refund(id=new_id(), lines={order.lines[line].id: amount})
+            outcome = order_refunded(conn, program, order.source, order.id, back)
+            worth -= min(amount, left[line]) * rate
+            left[line] -= min(amount, left[line])
         took[which] += 0 if outcome.is_repeat else outcome.points
         assert took[which] <= gave[which], "no order gives back more than it gave"
         assert any(left) or took[which] == gave[which], "and all of it where all came back"
-        await the_law_holds()
+        check()
     # The next example has a flow of its own.
-    await database.write(archive_flow, program.id, flow_id)
+    archive_flow(conn, program.id, flow_id)
 
 
 async def test_a_refund_in_three_parts_takes_back_exactly_what_the_order_earned(

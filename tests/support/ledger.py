@@ -1,11 +1,13 @@
 """Points booked for a test, as a programme's systems would book them."""
 
+from sqlalchemy import update
 from sqlalchemy.engine import Connection
 
 from tests.conftest import SECRET
-from web.foundation.schema import new_id
+from web.foundation.schema import new_id, utc_now
 from web.foundation.sealing import Sealer
 from web.loyalty.booking import Booked, Order
+from web.loyalty.earning_flow import earning_flow
 from web.loyalty.points import adjust
 from web.loyalty.program import load_program
 
@@ -20,3 +22,10 @@ def change_points(conn: Connection, slug: str, customer_id: str, change: int) ->
     program = load_program(conn, slug, Sealer((SECRET,)))
     assert program is not None
     return adjust(conn, program, customer_id, change, an_order())
+
+
+def put_away_flows(conn: Connection, program_id: str) -> None:
+    """Leave a programme without ways to earn, so that a test's own are the only ones."""
+    conn.execute(
+        update(earning_flow).where(earning_flow.c.program_id == program_id).values(archived_at=utc_now())
+    )

@@ -28,5 +28,7 @@ raised as a `Problem` of one of the `KINDS`, from the unit too: nothing is kept 
 
 from web.api import viewer
 from web.api.index import OPERATIONS
+from web.api.operation import options_of
 
-ROUTES = (*OPERATIONS, *viewer.ROUTES)
+# OPTIONS first: the router makes its own for an address that has none yet.
+ROUTES = (*options_of(OPERATIONS), *OPERATIONS, *viewer.ROUTES)

@@ -46,7 +46,10 @@ class UserData(Output):
 
 
 class LoyaltyData(Output):
-    """Where they stand. `tierStatus` is what another system says, else the name of our tier."""
+    """Where they stand. `tierStatus` is what another system says, else the name of our tier.
+
+    `referralLink` is theirs to share, once it was made.
+    """
 
     id: Id
     customer_id: Id
@@ -58,7 +61,10 @@ class LoyaltyData(Output):
 
 
 class CustomerShown(Output):
-    """A customer. `utm…` tell of the campaign by which they first came, `…Notifications` what they want to hear of."""
+    """A customer. `utm…` tell of the campaign by which they first came, `…Notifications` what they want to hear of.
+
+    `referral` is the code of the customer who brought them, `referralEarned` what they got for friends of their own.
+    """
 
     id: Id
     program_id: Id
@@ -183,7 +189,7 @@ async def list_customers(call: Call, query: CustomersQuery) -> Page[CustomerShow
     )
     page = found[: query.limit]
     return Page(
-        items=[show_customer(each, call.program) for each in page],
+        items=[show_customer(each, call) for each in page],
         next_cursor=cursor_at(page[-1].id) if len(found) > query.limit else None,
     )
 
@@ -246,8 +252,9 @@ def require_customer(conn: Connection, call: Call, name: str) -> str:
     return found
 
 
-def show_customer(entrant: Entrant, program: Program) -> CustomerShown:
+def show_customer(entrant: Entrant, call: Call) -> CustomerShown:
     """A customer in the documented shape."""
+    program = call.program
     first_name, last_name = entrant.names
     wants = msgspec.convert(entrant.notifications or {}, Notifications)
     scale = program.settings.scale
@@ -256,7 +263,7 @@ def show_customer(entrant: Entrant, program: Program) -> CustomerShown:
         program_id=program.id,
         email=entrant.email,
         origin=entrant.origin.upper(),
-        referral=None,
+        referral=entrant.referred_by,
         utm_campaign=entrant.utm_campaign,
         utm_source=entrant.utm_source,
         utm_medium=entrant.utm_medium,
@@ -265,7 +272,7 @@ def show_customer(entrant: Entrant, program: Program) -> CustomerShown:
         reward_available_notifications=wants.reward,
         location_notifications=wants.location,
         marketing_notifications=wants.marketing,
-        referral_earned=shown(0, scale),
+        referral_earned=shown(entrant.referral_earned, scale),
         created_at=entrant.created_at,
         updated_at=entrant.updated_at,
         user_data=UserData(
@@ -286,8 +293,14 @@ def show_customer(entrant: Entrant, program: Program) -> CustomerShown:
             balance=shown(entrant.available, scale),
             member_since=entrant.member_since or entrant.created_at,
             tier_status=entrant.tier_status or tier_of(entrant, program),
+            referral_link=link_by(entrant.referral_code, call) if entrant.referral_code else None,
         ),
     )
+
+
+def link_by(code: str, call: Call) -> str:
+    """The link by which friends come with this code."""
+    return f"{call.parts.settings.base_url}/{call.program.slug}/r/{code}"
 
 
 def tier_of(entrant: Entrant, program: Program) -> str | None:
@@ -300,7 +313,7 @@ def tier_of(entrant: Entrant, program: Program) -> str | None:
 def _read(conn: Connection, call: Call, name: str) -> CustomerShown:
     entrant = find_entrant(conn, call.program.id, require_customer(conn, call, name))
     assert entrant is not None, "it was found a moment ago"
-    return show_customer(entrant, call.program)
+    return show_customer(entrant, call)
 
 
 def _change(conn: Connection, call: Call, name: str, data: CustomerChange) -> CustomerShown:

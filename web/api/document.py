@@ -30,6 +30,7 @@ PARAMETERS = {
     "location": ("The location's slug.", "malasana"),
     "key": ("The key's id.", "0199a1b2-6f70-7182-9c9d-0e1f2a3b4c5d"),
     "webhook": ("The webhook's id.", "0199a1b2-7081-7293-8d0e-1f2a3b4c5d6e"),
+    "referral": ("The referral's id.", "0199a1b2-8192-73a4-8e1f-2a3b4c5d6e7f"),
     "pass": ("The pass's id (its serial number), or the customer's id in your own system.", "crm-4711"),
 }
 
@@ -173,6 +174,8 @@ def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
                 "name": name,
                 "in": "query",
                 "required": required,
+                # An empty one counts as none: what a form or a template leaves open is no mistake.
+                "allowEmptyValue": not required,
                 "schema": schema,
                 **({"description": description} if description else {}),
             }

@@ -10,6 +10,7 @@ from web.api import (
     me,
     programs,
     push,
+    referrals,
     resources,
     webhooks,
 )
@@ -22,6 +23,7 @@ OPERATIONS = (
     *balances.ROUTES,
     *loyalty.ROUTES,
     *push.ROUTES,
+    *referrals.ROUTES,
     *programs.ROUTES,
     *locations.ROUTES,
     *api_keys.ROUTES,

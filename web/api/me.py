@@ -22,7 +22,7 @@ def _me(conn: Connection, call: Call) -> CustomerShown:
     entrant = find_entrant(conn, call.program.id, call.customer_id) if call.customer_id else None
     if entrant is None:
         raise Problem("not-found", "Only a customer's own token has somebody here.")
-    return show_customer(entrant, call.program)
+    return show_customer(entrant, call)
 
 
 ROUTES = (get_me,)

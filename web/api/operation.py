@@ -1,7 +1,7 @@
 """One operation of the API: its place, its shapes and its examples, said once for the router and the document."""
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Literal, get_type_hints
 
 import msgspec
@@ -115,6 +115,22 @@ def operation(
         )(answer_call)
 
     return make
+
+
+def options_of(operations: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """What each address says of its methods; the router's own answer knows the first operation of each only."""
+    methods: dict[str, set[str]] = {}
+    for handler in operations:
+        for path in handler.paths:
+            methods.setdefault(path, {"OPTIONS"}).add(handler.opt["operation"].method)
+    return [_options(path, ", ".join(sorted(allowed))) for path, allowed in methods.items()]
+
+
+def _options(path: str, allowed: str) -> HTTPRouteHandler:
+    async def tell_methods() -> Response[None]:
+        return Response(None, status_code=204, headers={"allow": allowed})
+
+    return HTTPRouteHandler(path, http_method="OPTIONS", status_code=204)(tell_methods)
 
 
 async def _answer(asked: Operation, handler: Handler, request: AnyRequest) -> Response[bytes]:

@@ -18,7 +18,7 @@ MOST_POINTS = 10**12
 
 A_MOMENT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 
-Id = Annotated[str, Meta(description="A UUID.", extra_json_schema={"format": "uuid"})]
+Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 
 
 class Input(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rename="camel"):

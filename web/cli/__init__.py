@@ -2,7 +2,7 @@
 
 import click
 
-from web.cli import api_keys, clock, programs, referrals, serving, support, texts, webhooks
+from web.cli import api_keys, clock, ledger, programs, referrals, serving, support, texts, webhooks
 from web.cli.base import Context, Sentences
 from web.settings import load_settings
 
@@ -28,6 +28,7 @@ for _command in (
     support.deliveries,
     clock.clock,
     referrals.referral,
+    ledger.ledger,
     webhooks.webhook,
     texts.mails,
     texts.translate,

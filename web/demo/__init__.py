@@ -16,6 +16,7 @@ from web.foundation.tokens import for_url
 from web.loyalty.booking import Order
 from web.loyalty.customer import CARD_NUMBER_LENGTH, customer, find_by_address
 from web.loyalty.customer_link import make_session_link
+from web.loyalty.event import pass_over
 from web.loyalty.points import earn, spend
 from web.loyalty.program import Program, load_program, program
 from web.loyalty.wallet_pass import issue_pass
@@ -49,6 +50,7 @@ def ensure_demo(conn: Connection, sealer: Sealer) -> bool:
         if visits:
             issue_pass(conn, program_id, customer_id, "apple")
         add_holdings(conn, demo, customer_id, visits)
+    pass_over(conn, program_id)
     return True
 
 

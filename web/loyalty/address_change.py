@@ -8,11 +8,23 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
-from sqlalchemy import CheckConstraint, Column, Index, String, Table, delete, insert, select, update
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Index,
+    String,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from web.foundation.address import Email, Phone, inbox_key
+from web.foundation.document import object_of, one_of
 from web.foundation.schema import Id, Moment, metadata, new_id, utc_now
 from web.loyalty.customer import customer, find_by_address
 from web.loyalty.event import ADDRESS_CHANGE_REQUESTED, ADDRESS_CHANGED, record
@@ -53,6 +65,15 @@ class AddressChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _COLUMNS = tuple(address_change.c[name] for name in AddressChange.__struct_fields__)
+
+
+# For a page that shows more of the same customer; it waits for the parameter `now`.
+PENDING_CHANGE_OF_CUSTOMER = one_of(
+    object_of(_COLUMNS),
+    address_change.c.program_id == customer.c.program_id,
+    address_change.c.customer_id == customer.c.id,
+    address_change.c.expires_at > bindparam("now", type_=Moment),
+)
 
 
 def request_change(

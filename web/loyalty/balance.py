@@ -41,6 +41,8 @@ balance = Table(
     Column("cycle_ends_at", Moment),
     # When the clock has to look at the tier again.
     Column("tier_due_at", Moment),
+    # Whose everything is that was theirs: the customer that this one turned out to be.
+    Column("merged_into", Id),
     # The last entry of this customer, and its hash.
     Column("number", Integer, nullable=False),
     Column("head_hash", String(64), nullable=False),
@@ -78,6 +80,7 @@ class Balance(msgspec.Struct, kw_only=True):
     cycle_started_at: datetime | None = None
     cycle_ends_at: datetime | None = None
     tier_due_at: datetime | None = None
+    merged_into: str | None = None
     number: int = 0
     head_hash: str = GENESIS
     version: int = 0
@@ -104,7 +107,18 @@ def find_balance(conn: Connection, program_id: str, customer_id: str) -> Balance
 
 
 def lock_balance(conn: Connection, program_id: str, customer_id: str) -> Balance:
-    """The customer's balance, locked until the commit: of one customer, one thing is booked at a time."""
+    """The customer's balance, locked until the commit: of one customer, one thing is booked at a time.
+
+    Of one who was merged into another it is the other's: book with its `customer_id`.
+    """
+    found = lock_row(conn, program_id, customer_id)
+    while found.merged_into is not None:
+        found = lock_row(conn, program_id, found.merged_into)
+    return found
+
+
+def lock_row(conn: Connection, program_id: str, customer_id: str) -> Balance:
+    """The row of this very customer, locked, made where there is none."""
     whose = {"program": program_id, "customer": customer_id}
     row = conn.execute(_LOCK, whose).one_or_none()
     if row is None:
@@ -117,7 +131,7 @@ def lock_balance(conn: Connection, program_id: str, customer_id: str) -> Balance
 def save_balance(conn: Connection, changed: Balance) -> None:
     """Write back a locked balance; its version moves on."""
     changed.version += 1
-    changed.updated_at = utc_now()
+    changed.updated_at = max(utc_now(), changed.updated_at)
     conn.execute(
         _SAVE,
         {

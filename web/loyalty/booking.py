@@ -12,6 +12,9 @@ from web.foundation.schema import insert_or_skip, new_id, utc_now
 from web.loyalty.balance import Balance
 from web.loyalty.ledger import AVAILABLE, PENDING, RESERVED, Entry, find_by_key, hash_of, ledger_entry
 
+# Where the detail of an entry keeps the amount of the whole, if it took more than one entry to book it.
+IN_ALL = "inAll"
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody wants booked: `key` makes it happen once, `reason` is what the customer reads.
@@ -96,7 +99,7 @@ def refuse_repeat(conn: Connection, program_id: str, order: Order, asked: str) -
 def what_was_booked(entry: Entry) -> Booked:
     return Booked(
         entry_id=entry.id,
-        amount=entry.amount,
+        amount=entry.detail.get(IN_ALL, entry.amount),
         available=entry.available_after,
         pending=entry.pending_after,
         reserved=entry.reserved_after,
@@ -117,16 +120,20 @@ def write_entry(
     tier_points: int = 0,
     tier_money: int = 0,
     reverses_id: str | None = None,
+    in_all: int | None = None,
 ) -> str:
     """Write one entry and move the locked balance with it; returns the entry's id.
 
     The caller saves the balance, and has made sure that the customer's accounts allow it; the table's own rules
-    stand behind that. Raises: Repeated, KeyReused.
+    stand behind that. `in_all`: the amount of what was asked for, where it took more than this one entry.
+
+    Raises: Repeated, KeyReused.
     """
     for account, signed in ((debit, -amount), (credit, amount)):
         if account in (AVAILABLE, PENDING, RESERVED):
             setattr(held, account, getattr(held, account) + signed)
-    now = utc_now()
+    # Clocks of two machines may differ; in a chain time never goes back, so that it can be cut at any moment.
+    now = held.updated_at = max(utc_now(), held.updated_at)
     row: dict[str, Any] = {
         "program_id": held.program_id,
         "id": new_id(),
@@ -150,7 +157,7 @@ def write_entry(
         "reverses_id": reverses_id,
         "effective_at": order.at or now,
         "at": now,
-        "detail": order.detail,
+        "detail": order.detail if in_all in (None, amount) else {**order.detail, IN_ALL: in_all},
         "previous_hash": held.head_hash,
     }
     row["hash"] = hash_of(row)

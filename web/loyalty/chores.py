@@ -5,6 +5,7 @@ from functools import partial
 
 from web.foundation.sealing import Sealer
 from web.loyalty.birthday import birthdays_due
+from web.loyalty.checkpoint import checkpoints_due, make_checkpoint
 from web.loyalty.clock import Chore, every_program
 from web.loyalty.coupon_code import due_coupons, expire
 from web.loyalty.due import expire_due, release_due, warn_due
@@ -14,7 +15,7 @@ from web.loyalty.redeeming import lapse
 from web.loyalty.redemption import due_redemptions
 
 
-def chores(_sealer: Sealer) -> tuple[Chore, ...]:
+def chores(sealer: Sealer) -> tuple[Chore, ...]:
     """In the order in which they are done: what was held back is released before it can run out."""
     return (
         Chore(name="release points", find=partial(whose_lots_are_due, what="release"), do=release_due),
@@ -28,5 +29,11 @@ def chores(_sealer: Sealer) -> tuple[Chore, ...]:
             every=timedelta(minutes=5),
             find=every_program,
             do=lambda conn, program, _, now: birthdays_due(conn, program, now),
+        ),
+        Chore(
+            name="sign checkpoints",
+            every=timedelta(minutes=10),
+            find=checkpoints_due,
+            do=lambda conn, program, _, now: make_checkpoint(conn, program, sealer, now),
         ),
     )

@@ -8,6 +8,7 @@ from sqlalchemy import CheckConstraint, Column, Index, String, Table, bindparam,
 from sqlalchemy.engine import Connection
 
 from web.foundation.address import Email, Phone, inbox_key
+from web.foundation.document import object_of
 from web.foundation.schema import Id, Json, Moment, insert_or_skip, metadata, new_id, utc_now
 from web.foundation.short_code import new_code
 from web.loyalty import consent, event
@@ -127,6 +128,8 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _CONTACT = tuple(customer.c[name] for name in Contact.__struct_fields__)
+# For a page that shows more of the same customer.
+CONTACT_OF_CUSTOMER = object_of(_CONTACT)
 # Made once: SQLAlchemy remembers with a statement how it is compiled.
 _FIND_CONTACT = select(*_CONTACT).where(
     customer.c.program_id == bindparam("program"), customer.c.id == bindparam("customer")

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Select, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
-from web.foundation.address import Email, Phone
+from web.foundation.address import Email, Phone, inbox_key
 from web.foundation.schema import is_id, new_id, utc_now
 from web.foundation.short_code import new_code
 from web.loyalty.address_change import cancel_change
@@ -19,6 +19,8 @@ from web.loyalty.membership import membership
 from web.loyalty.personal_data import is_suppressed
 from web.loyalty.program import Program
 from web.loyalty.program_settings import Localised
+from web.loyalty.referral import REWARDED, referral
+from web.loyalty.referral_code import referral_code
 from web.loyalty.session import end_sessions
 from web.loyalty.tier import tier
 from web.loyalty.touch import touch
@@ -56,6 +58,9 @@ class Entrant(msgspec.Struct, frozen=True, kw_only=True):
     utm_source: str | None
     utm_medium: str | None
     utm_campaign: str | None
+    referred_by: str | None
+    referral_code: str | None
+    referral_earned: int
 
     @property
     def names(self) -> tuple[str | None, str | None]:
@@ -96,6 +101,34 @@ class Erased(Exception):
     """The owner of this address had themselves erased; only they may come back, by registering."""
 
 
+# The code by which somebody came, their own, and what bringing friends gave them.
+_codes = referral_code.alias("codes")
+CODE_THAT_BROUGHT = (
+    select(_codes.c.code)
+    .join(
+        referral,
+        and_(referral.c.program_id == _codes.c.program_id, referral.c.advocate_id == _codes.c.customer_id),
+    )
+    .where(referral.c.program_id == customer.c.program_id, referral.c.friend_id == customer.c.id)
+    .correlate(customer)
+    .scalar_subquery()
+)
+OWN_CODE = (
+    select(referral_code.c.code)
+    .where(referral_code.c.program_id == customer.c.program_id, referral_code.c.customer_id == customer.c.id)
+    .correlate(customer)
+    .scalar_subquery()
+)
+EARNED = (
+    select(func.sum(referral.c.advocate_points))
+    .where(
+        referral.c.program_id == customer.c.program_id,
+        referral.c.advocate_id == customer.c.id,
+        referral.c.state == REWARDED,
+    )
+    .correlate(customer)
+    .scalar_subquery()
+)
 _ENTRANT = (
     select(
         *(
@@ -114,6 +147,9 @@ _ENTRANT = (
         touch.c.source.label("utm_source"),
         touch.c.medium.label("utm_medium"),
         touch.c.campaign.label("utm_campaign"),
+        CODE_THAT_BROUGHT.label("referred_by"),
+        OWN_CODE.label("referral_code"),
+        func.coalesce(EARNED, 0).label("referral_earned"),
     )
     .join_from(
         customer,
@@ -265,7 +301,11 @@ def _values(told: Changes) -> dict[str, Any]:
     elif told.name is not msgspec.UNSET:
         values["last_name"] = None
     if isinstance(told.email, Email):
-        values |= {"email": told.email.value, "email_key": told.email.key}
+        values |= {
+            "email": told.email.value,
+            "email_key": told.email.key,
+            "inbox_key": inbox_key(told.email.key),
+        }
     if told.phone is not msgspec.UNSET:
         values["phone"] = told.phone.e164 if told.phone else None
     return values

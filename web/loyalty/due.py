@@ -24,7 +24,7 @@ RELEASED, RAN_OUT = N_("Ready to be spent"), N_("Ran out")
 def release_due(conn: Connection, program: Program, customer_id: str, now: datetime) -> Booked | None:
     """Let what was held back be spent, once its time has come and unless it was taken back before (L20)."""
     held = lock_balance(conn, program.id, customer_id)
-    lots = lot.due_lots(conn, program.id, customer_id, now, "release")
+    lots = lot.due_lots(conn, program.id, held.customer_id, now, "release")
     amount, before = sum(its.remaining for its in lots), held.available
     if not amount:
         return None
@@ -39,7 +39,7 @@ def release_due(conn: Connection, program: Program, customer_id: str, now: datet
 def expire_due(conn: Connection, program: Program, customer_id: str, now: datetime) -> Booked | None:
     """Let points run out whose day is over; what was spent before cannot run out any more (L11)."""
     held = lock_balance(conn, program.id, customer_id)
-    lots = lot.due_lots(conn, program.id, customer_id, now, "expiry")
+    lots = lot.due_lots(conn, program.id, held.customer_id, now, "expiry")
     amount, before = sum(its.remaining for its in lots), held.available
     if not amount:
         return None
@@ -55,7 +55,7 @@ def expire_due(conn: Connection, program: Program, customer_id: str, now: dateti
         conn,
         program.id,
         POINTS_EXPIRED,
-        customer_id,
+        held.customer_id,
         {
             "amount": amount,
             "balance": held.available,
@@ -70,7 +70,7 @@ def warn_due(conn: Connection, program: Program, customer_id: str, now: datetime
     """Tell them what runs out soon: the most urgent day only, so that nobody is told twice on one morning."""
     timezone = program.settings.timezone
     held = lock_balance(conn, program.id, customer_id)
-    lots = lot.due_lots(conn, program.id, customer_id, now, "warning")
+    lots = lot.due_lots(conn, program.id, held.customer_id, now, "warning")
     for its in lots:
         again = next_warning(its.expires_at, timezone, now)
         lot.change_end(conn, program.id, [its], its.expires_at, again)
@@ -83,9 +83,9 @@ def warn_due(conn: Connection, program: Program, customer_id: str, now: datetime
         conn,
         program.id,
         POINTS_EXPIRING,
-        customer_id,
+        held.customer_id,
         {
-            "amount": lot.amount_expiring(conn, program.id, customer_id, day_begins, day_ends),
+            "amount": lot.amount_expiring(conn, program.id, held.customer_id, day_begins, day_ends),
             "balance": held.available,
             "scale": program.settings.scale,
             "expiresAt": ends.isoformat(),

@@ -171,6 +171,15 @@ def events_since(
     return [Event(**row._mapping) for row in rows]
 
 
+def pass_over(conn: Connection, program_id: str) -> None:
+    """Let nobody be told of what a programme has recorded so far: history that was brought in is no news."""
+    conn.execute(
+        update(event)
+        .where(event.c.program_id == program_id, event.c.dispatched_at.is_(None))
+        .values(dispatched_at=utc_now())
+    )
+
+
 def has_waiting(conn: Connection) -> bool:
     """Whether there is an event whose deliveries are not written yet."""
     return conn.scalar(select(event.c.id).where(event.c.dispatched_at.is_(None)).limit(1)) is not None

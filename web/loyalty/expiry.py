@@ -34,6 +34,11 @@ def hold_until(rules: PointsRules, earned_at: datetime) -> datetime | None:
     return until if until > utc_now() else None
 
 
+def grace_from(rules: PointsRules, now: datetime) -> datetime:
+    """Until when points may still be spent that come, or come back, when their day is over."""
+    return now + timedelta(days=rules.grace_days)
+
+
 def last_day(expires_at: datetime, timezone: str) -> date:
     """The last day, there, on which points that run out at this moment can be spent."""
     return (expires_at - timedelta(microseconds=1)).astimezone(ZoneInfo(timezone)).date()

@@ -8,7 +8,7 @@ Amounts are integers in the programme's minor units (scale 0: whole points, 2: h
 """
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -170,11 +170,15 @@ def hash_of(row: dict[str, Any]) -> str:
     Moments count to the microsecond in UTC, which is what both databases keep.
     """
     values = [
-        value.strftime("%Y-%m-%dT%H:%M:%S.%f") if isinstance(value := row[name], datetime) else value
+        spelt(value) if isinstance(value := row[name], datetime) else value
         for name in Entry.__struct_fields__
         if name != "hash"
     ]
     return hashlib.sha256(msgspec.json.encode(values)).hexdigest()
+
+
+def spelt(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
 def find_entry(conn: Connection, program_id: str, entry_id: str) -> Entry | None:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import Id, Moment, metadata, new_id, utc_now
-from web.loyalty.ledger import Amount
+from web.loyalty.ledger import EXPIRED, Amount, ledger_entry
 
 lot = Table(
     "lot",
@@ -36,6 +36,8 @@ lot = Table(
     Column("entry_id", Id, nullable=False),
     Column("amount", Amount, nullable=False),
     Column("remaining", Amount, nullable=False),
+    # Taken back when it was spent or had run out already, and borne by the programme: it never returns.
+    Column("written_off", Amount, nullable=False),
     # Held back until `available_from`.
     Column("is_pending", Boolean(name="is_pending_is_boolean"), nullable=False),
     Column("available_from", Moment),
@@ -45,6 +47,9 @@ lot = Table(
     Column("created_at", Moment, nullable=False),
     CheckConstraint(
         "amount > 0 and remaining >= 0 and remaining <= amount", name="remaining_is_part_of_amount"
+    ),
+    CheckConstraint(
+        "written_off >= 0 and remaining + written_off <= amount", name="written_off_is_part_of_the_rest"
     ),
 )
 _OPEN = (lot.c.remaining > 0) & lot.c.is_pending.is_(False)
@@ -81,6 +86,7 @@ lot_use = Table(
     Column("amount", Amount, nullable=False),
     CheckConstraint("amount <> 0", name="amount_moves_something"),
 )
+Index("ix_lot_use_lot", lot_use.c.program_id, lot_use.c.lot_id)
 
 # How many lots are looked at in one statement; a spend rarely needs more than a few.
 CHUNK = 50
@@ -95,6 +101,7 @@ class Lot(msgspec.Struct, kw_only=True):
     entry_id: str
     amount: int
     remaining: int
+    written_off: int = 0
     is_pending: bool = False
     available_from: datetime | None = None
     expires_at: datetime | None = None
@@ -178,29 +185,60 @@ def use(conn: Connection, entry_id: str, parts: list[tuple[Lot, int]]) -> None:
     )
 
 
-def give_back(
-    conn: Connection, program_id: str, spent_id: str, entry_id: str, grace_ends: datetime
-) -> list[Lot]:
-    """Return what the entry `spent_id` took to the very lots it came from, for the entry `entry_id` (L13).
-
-    A lot that has run out in the meantime may be spent until `grace_ends`.
-    """
-    now = utc_now()
+def used_by(conn: Connection, program_id: str, entry_id: str) -> list[tuple[Lot, int]]:
+    """The lots that an entry took from, and how much of each."""
     rows = conn.execute(
         select(*_COLUMNS, lot_use.c.amount.label("part"))
         .join(lot_use, (lot_use.c.program_id == lot.c.program_id) & (lot_use.c.lot_id == lot.c.id))
-        .where(lot_use.c.program_id == program_id, lot_use.c.entry_id == spent_id)
+        .where(lot_use.c.program_id == program_id, lot_use.c.entry_id == entry_id)
+        .order_by(lot.c.id)
     ).all()
-    returned = []
-    for row in rows:
-        its = Lot(**{name: getattr(row, name) for name in Lot.__struct_fields__})
-        its.remaining += row.part
+    return [(Lot(**{name: getattr(row, name) for name in Lot.__struct_fields__}), row.part) for row in rows]
+
+
+def give_back(
+    conn: Connection, entry_id: str, parts: list[tuple[Lot, int]], grace_ends: datetime
+) -> list[Lot]:
+    """Return to each lot its part, for an entry (L13); returns the lots as they are then.
+
+    A lot that has run out in the meantime may be spent until `grace_ends`.
+    """
+    now, returned = utc_now(), []
+    for its, part in parts:
         if its.expires_at is not None and its.expires_at <= now:
             its.expires_at = grace_ends
-            change_end(conn, program_id, [its], grace_ends, None)
-        returned.append((its, -row.part))
+            change_end(conn, its.program_id, [its], grace_ends, None)
+        its.remaining += part
+        returned.append((its, -part))
     use(conn, entry_id, returned)
     return [its for its, _ in returned]
+
+
+def write_off(conn: Connection, its: Lot, amount: int) -> None:
+    """Bear what can never be taken from this lot any more; below zero, what is had after all."""
+    its.written_off += amount
+    conn.execute(
+        update(lot)
+        .where(lot.c.program_id == its.program_id, lot.c.id == its.id)
+        .values(written_off=its.written_off)
+    )
+
+
+def ran_out(conn: Connection, its: Lot) -> int:
+    """How much of a lot has run out, and was not given back."""
+    amount = conn.scalar(
+        select(func.sum(lot_use.c.amount))
+        .join(
+            ledger_entry,
+            (ledger_entry.c.program_id == lot_use.c.program_id) & (ledger_entry.c.id == lot_use.c.entry_id),
+        )
+        .where(
+            lot_use.c.program_id == its.program_id,
+            lot_use.c.lot_id == its.id,
+            (ledger_entry.c.debit == EXPIRED) | (ledger_entry.c.credit == EXPIRED),
+        )
+    )
+    return int(amount or 0)
 
 
 def lot_of(conn: Connection, program_id: str, entry_id: str) -> Lot | None:
@@ -251,6 +289,15 @@ def release(conn: Connection, lots: list[Lot]) -> None:
         conn.execute(
             update(lot).where(lot.c.program_id == its.program_id, lot.c.id == its.id).values(is_pending=False)
         )
+
+
+def hand_over(conn: Connection, program_id: str, from_id: str, into_id: str) -> None:
+    """Let all lots of one customer, empty ones too, be another's, with their dates."""
+    conn.execute(
+        update(lot)
+        .where(lot.c.program_id == program_id, lot.c.customer_id == from_id)
+        .values(customer_id=into_id)
+    )
 
 
 def change_end(

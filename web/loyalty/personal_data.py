@@ -16,6 +16,7 @@ from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
 from web.foundation.sealing import Sealer
 from web.loyalty.customer import customer, find_contact, message_lane
 from web.loyalty.event import CUSTOMER_ERASED, event, record
+from web.loyalty.merging import names_of
 from web.loyalty.referral import export_referrals, forget_referrals
 from web.loyalty.wallet_pass import wallet_pass
 
@@ -24,7 +25,9 @@ FORGET = "forget"
 # Secrets and hashes of secrets are nobody's data, and would let a stolen export open doors.
 HIDDEN = frozenset(("token", "token_hash", "jti_hash", "address_hash", "inbox_hash"))
 # What the merchant's books need stays, without a name: it is tied to an id that leads nowhere any more.
-KEPT_WITHOUT_NAME = frozenset(("ledger_entry", "balance", "consent_event", "redemption", "coupon_code"))
+KEPT_WITHOUT_NAME = frozenset(
+    ("ledger_entry", "balance", "lot", "consent_event", "redemption", "coupon_code")
+)
 
 # Only a keyed hash is left of an erased address, so that an import does not bring the person back.
 suppression = Table(
@@ -37,13 +40,12 @@ suppression = Table(
 
 
 def export_data(conn: Connection, program_id: str, customer_id: str) -> dict[str, list[dict[str, Any]]]:
-    """Everything kept of a customer, table by table."""
-    parts = {
-        "customer": _rows(conn, customer, customer.c.program_id == program_id, customer.c.id == customer_id)
-    }
+    """Everything kept of a customer, table by table, and of those who were merged into them."""
+    names = names_of(conn, program_id, customer_id)
+    parts = {"customer": _rows(conn, customer, customer.c.program_id == program_id, customer.c.id.in_(names))}
     for table in _tables_of_customers():
         parts[table.name] = _rows(
-            conn, table, table.c.program_id == program_id, table.c.customer_id == customer_id
+            conn, table, table.c.program_id == program_id, table.c.customer_id.in_(names)
         )
     visit_ids = [row["visit_id"] for row in parts["customer"] if row.get("visit_id")]
     visit_ids += [row["id"] for row in parts.get("visit", [])]
@@ -60,6 +62,8 @@ def erase(conn: Connection, program_id: str, customer_id: str, address_tags: lis
     """
     counts: dict[str, int] = {}
     now = utc_now()
+    for merged in names_of(conn, program_id, customer_id)[1:]:
+        erase(conn, program_id, merged, [])
     conn.execute(
         update(wallet_pass)
         .where(wallet_pass.c.program_id == program_id, wallet_pass.c.customer_id == customer_id)

@@ -4,9 +4,6 @@ Every one of them locks the customer's balance, writes the entry, moves the lots
 what happened. The same key with the same content gives the same answer again; with other content it is refused.
 """
 
-from datetime import timedelta
-from typing import Any
-
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import utc_now
@@ -24,7 +21,7 @@ from web.loyalty.booking import (
     reversed_so_far,
     write_entry,
 )
-from web.loyalty.expiry import expiry_of, hold_until, next_warning
+from web.loyalty.expiry import expiry_of, grace_from, hold_until, next_warning
 from web.loyalty.ledger import (
     ADJUSTED,
     AVAILABLE,
@@ -37,9 +34,12 @@ from web.loyalty.ledger import (
     find_entry,
 )
 from web.loyalty.program import Program
+from web.loyalty.undoing import claw_back, return_spent
 
 # The kinds of entry that bring new points, and can be taken back.
 GIVING = ("earn", "hold", "adjust", "opening", "sync")
+# What somebody can have earned in all their life, spent or not: still far from where 64 bits end.
+MOST_EVER = 1000 * LARGEST
 
 
 class InMirrorMode(LedgerError):
@@ -103,7 +103,7 @@ def settle(conn: Connection, program: Program, reserve_id: str, order: Order) ->
         refuse_repeat(conn, program.id, order, asked)
         _refuse_twice(conn, reserved, of_kinds=("reserve",))
         entry_id = write_entry(
-            conn, held, "settle", RESERVED, REDEEMED, reserved.amount, order, asked, reverses_id=reserve_id
+            conn, held, "settle", RESERVED, REDEEMED, reserved.amount, order, asked, reverses_id=reserved.id
         )
     except Repeated as repeated:
         return repeated.booked
@@ -115,6 +115,7 @@ def give_back(conn: Connection, program: Program, spent_id: str, order: Order) -
     """Return what the entry `spent_id` took, or set aside, to the very lots it came from. In full, and once.
 
     What was set aside and settled since is returned by the settling entry: the lots are those of the first one.
+    What was written off since does not return: see undoing.py.
 
     Raises: NotReversible, KeyReused.
     """
@@ -127,14 +128,9 @@ def give_back(conn: Connection, program: Program, spent_id: str, order: Order) -
         taken_by = spent.reverses_id if spent.kind == "settle" and spent.reverses_id else spent_id
         if spent.debit != AVAILABLE and spent.kind != "settle":
             raise NotReversible(spent_id)
-        entry_id = write_entry(
-            conn, held, "give_back", spent.credit, AVAILABLE, spent.amount, order, asked, reverses_id=spent_id
-        )
+        entry_id = return_spent(conn, program, held, spent, taken_by, order, asked)
     except Repeated as repeated:
         return repeated.booked
-    grace_ends = utc_now() + timedelta(days=program.settings.points.grace_days)
-    returned = lot.give_back(conn, program.id, taken_by, entry_id, grace_ends)
-    pay_debt(conn, before, entry_id, returned)
     return conclude(conn, program, held, before, entry_id, spent.amount, order)
 
 
@@ -203,62 +199,17 @@ def reverse(
         wanted = left if amount is None else amount
         if wanted < 1 and amount is not None:
             raise ValueError("there is nothing to take back")
-        if (
-            earned.credit not in (AVAILABLE, PENDING)
-            or earned.kind in ("release", "give_back", "merge")
-            or not 0 < wanted <= left
-        ):
+        if earned.credit not in (AVAILABLE, PENDING) or earned.kind not in GIVING or not 0 < wanted <= left:
             raise NotReversible(entry_id)
         tier_points = share(earned.tier_points, taken + wanted, earned.amount) - tier_taken
         if money is None:
             money = share(earned.tier_money, taken + wanted, earned.amount) - money_taken
-        first_id = _claw_back(conn, program, held, earned, wanted, order, asked, -tier_points, -money)
+        first_id = claw_back(conn, program, held, earned, wanted, order, asked, -tier_points, -money)
     except Repeated as repeated:
         return repeated.booked
     held.lifetime_earned -= wanted
     held_tier.follow(conn, program, held, -tier_points, -money, order)
     return conclude(conn, program, held, before, first_id, wanted, order)
-
-
-def _claw_back(
-    conn: Connection,
-    program: Program,
-    held: Balance,
-    earned: Entry,
-    wanted: int,
-    order: Order,
-    asked: str,
-    tier_points: int,
-    tier_money: int,
-) -> str:
-    """Write the reversal of `wanted` points of an earning, from wherever they are now; returns the entry's id."""
-    its_lot = lot.lot_of(conn, program.id, earned.id)
-    in_lot = min(wanted, its_lot.remaining) if its_lot else 0
-    tier: dict[str, Any] = {"tier_points": tier_points, "tier_money": tier_money, "reverses_id": earned.id}
-    if its_lot and its_lot.is_pending:
-        entry_id = write_entry(conn, held, "reverse", PENDING, ISSUED, wanted, order, asked, **tier)
-        lot.use(conn, entry_id, [(its_lot, wanted)])
-        return entry_id
-    there = max(0, held.available)
-    takes = wanted if program.settings.points.negative == "allow" else min(wanted, there)
-    if not takes:
-        # They spent it all, and owe nothing: the programme's own account bears it.
-        return write_entry(conn, held, "reverse", ADJUSTED, ISSUED, wanted, order, asked, **tier)
-    entry_id = write_entry(conn, held, "reverse", AVAILABLE, ISSUED, takes, order, asked, **tier)
-    in_lot = min(in_lot, takes)
-    if its_lot and in_lot:
-        lot.use(conn, entry_id, [(its_lot, in_lot)])
-    elsewhere = min(takes, there) - in_lot
-    if elsewhere:
-        lot.take(conn, program.id, held.customer_id, entry_id, elsewhere)
-    if takes < wanted:
-        rest = Order(
-            key=None, reason=order.reason, source=order.source, source_ref=order.source_ref, actor=order.actor
-        )
-        write_entry(
-            conn, held, "reverse", ADJUSTED, ISSUED, wanted - takes, rest, asked, reverses_id=earned.id
-        )
-    return entry_id
 
 
 def _give(
@@ -275,19 +226,20 @@ def _give(
     money: int = 0,
     asked: str | None = None,
 ) -> Booked:
-    if amount < 1:
-        raise ValueError("an amount is 1 at least")
+    if amount < 1 or money < 0:
+        raise ValueError("an amount is 1 at least, and money is not negative")
     asked = asked or asked_hash(kind, customer_id, amount, order)
     now = utc_now()
     at = order.at or now
     rules, timezone = program.settings.points, program.settings.timezone
     until = hold_until(rules, at) if hold else None
     held = lock_balance(conn, program.id, customer_id)
-    if amount > LARGEST or held.available + held.pending + amount > LARGEST:
-        raise TooLarge(f"{amount} is too large")
     before = held.available
     tier_points = amount if counts else 0
     try:
+        if _is_too_large(held, amount, money):
+            refuse_repeat(conn, program.id, order, asked)
+            raise TooLarge(f"{amount} is too large")
         entry_id = write_entry(
             conn,
             held,
@@ -305,11 +257,11 @@ def _give(
     expires_at = None if rules.mirror else expiry_of(rules, timezone, until or at)
     if expires_at is not None and expires_at <= now and not order.is_history:
         # Given late for something long ago: they shall be able to spend it at all.
-        expires_at = now + timedelta(days=rules.grace_days)
+        expires_at = grace_from(rules, now)
     opened = lot.open_lot(
         conn,
         program.id,
-        customer_id,
+        held.customer_id,
         entry_id,
         amount,
         at=at,
@@ -347,7 +299,7 @@ def _take(
         entry_id = write_entry(conn, held, kind, AVAILABLE, credit, amount, order, asked)
     except Repeated as repeated:
         return repeated.booked
-    lot.take(conn, program.id, customer_id, entry_id, amount)
+    lot.take(conn, program.id, held.customer_id, entry_id, amount)
     return conclude(conn, program, held, before, entry_id, amount, order)
 
 
@@ -357,6 +309,11 @@ def _lock_entry(conn: Connection, program: Program, entry_id: str) -> tuple[Entr
     if entry is None:
         raise NotReversible(entry_id)
     return entry, lock_balance(conn, program.id, entry.customer_id)
+
+
+def _is_too_large(held: Balance, amount: int, money: int) -> bool:
+    becomes = held.available + held.pending + held.reserved + amount
+    return max(amount, money, becomes) > LARGEST or held.lifetime_earned + amount > MOST_EVER
 
 
 def _refuse_twice(conn: Connection, entry: Entry, of_kinds: tuple[str, ...]) -> None:

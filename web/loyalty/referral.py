@@ -56,7 +56,7 @@ referral = Table(
     Column("friend_points", Amount, nullable=False),
     Column("hold_days", Integer, nullable=False),
     # The order that completed it.
-    Column("action_ref", String(160)),
+    Column("action_ref", String(200)),
     # A keyed hash of the network and the family of the device; nobody's address.
     Column("network_tag", String(64)),
     Column("device", String(40)),

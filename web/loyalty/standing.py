@@ -1,9 +1,10 @@
 """A customer's standing: what the card shows of the ledger, tiers and rewards, in one round trip."""
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import and_, bindparam, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, func, select
 from sqlalchemy.engine import Connection
 
 from web.loyalty.balance import balance
@@ -52,33 +53,32 @@ _offered = select(reward.c.id).where(reward.c.program_id == customer.c.program_i
 _nearest = _offered.where(reward.c.cost > _points).order_by(reward.c.cost).limit(1)
 _dearest = _offered.order_by(reward.c.cost.desc()).limit(1)
 _next = reward.alias("next_reward")
-# Made once: SQLAlchemy remembers with a statement how it is compiled.
-_STANDING = (
-    select(
-        customer.c.id,
-        customer.c.name,
-        customer.c.locale,
-        customer.c.card_number,
-        _points,
-        func.coalesce(balance.c.version, 0),
-        tier.c.name,
-        _next.c.title,
-        _next.c.cost,
-        tier.c.id,
-        func.coalesce(balance.c.tier_points, 0),
-        func.coalesce(balance.c.tier_money, 0),
-        func.coalesce(balance.c.tier_carry, 0),
-        balance.c.tier_kept_until,
-        balance.c.cycle_ends_at,
-    )
-    .join_from(
-        customer,
+_VALUES = (
+    customer.c.id,
+    customer.c.name,
+    customer.c.locale,
+    customer.c.card_number,
+    _points,
+    func.coalesce(balance.c.version, 0),
+    tier.c.name,
+    _next.c.title,
+    _next.c.cost,
+    tier.c.id,
+    func.coalesce(balance.c.tier_points, 0),
+    func.coalesce(balance.c.tier_money, 0),
+    func.coalesce(balance.c.tier_carry, 0),
+    balance.c.tier_kept_until,
+    balance.c.cycle_ends_at,
+)
+STANDING: dict[str, ColumnElement[Any]] = dict(zip(Standing.__struct_fields__, _VALUES, strict=True))
+# A customer with what they hold and what comes next, for whoever asks for more at the same time.
+STANDINGS = (
+    customer.outerjoin(
         balance,
         and_(balance.c.program_id == customer.c.program_id, balance.c.customer_id == customer.c.id),
-        isouter=True,
     )
-    .join(tier, and_(tier.c.program_id == customer.c.program_id, tier.c.id == _held), isouter=True)
-    .join(
+    .outerjoin(tier, and_(tier.c.program_id == customer.c.program_id, tier.c.id == _held))
+    .outerjoin(
         _next,
         and_(
             _next.c.program_id == customer.c.program_id,
@@ -88,8 +88,12 @@ _STANDING = (
                 _dearest.correlate(customer).scalar_subquery(),
             ),
         ),
-        isouter=True,
     )
+)
+# Made once: SQLAlchemy remembers with a statement how it is compiled.
+_FIND = (
+    select(*STANDING.values())
+    .select_from(STANDINGS)
     .where(customer.c.program_id == bindparam("program"), customer.c.id == bindparam("customer"))
 )
 
@@ -99,5 +103,5 @@ def standing_of(conn: Connection, program_id: str, customer_id: str) -> Standing
 
     The next reward is the cheapest one not yet within reach; where all are, the dearest.
     """
-    row = conn.execute(_STANDING, {"program": program_id, "customer": customer_id}).one_or_none()
+    row = conn.execute(_FIND, {"program": program_id, "customer": customer_id}).one_or_none()
     return None if row is None else Standing(*tuple(row))

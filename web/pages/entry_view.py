@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 from sqlalchemy import and_, select
 
 from web.foundation.languages import N_
@@ -39,6 +40,19 @@ SHORT = (
     EFFECT.label("amount"),
     ledger_entry.c.available_after.label("balance_after"),
 )
+
+
+class ShortEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `SHORT` columns."""
+
+    id: int
+    at: datetime
+    reason: str
+    source: str
+    amount: int
+    balance_after: int
+
+
 FULL = (
     *SHORT,
     ledger_entry.c.kind,
@@ -59,8 +73,8 @@ WITH_LOT = select(*FULL).join_from(
 )
 
 
-def entry_view(member: Member, entry: Any) -> dict[str, Any]:
-    """A row of `SHORT` columns."""
+def entry_view(member: Member, entry: ShortEntry) -> dict[str, Any]:
+    """An entry in one line."""
     moment = entry.at.astimezone(ZoneInfo(member.program.settings.timezone))
     return {
         "id": entry.id,

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from web.loyalty.customer import customer
+from web.loyalty.personal_data import suppression_tag
 from web.loyalty.program import Program
 from web.loyalty.referral import first_name
 from web.loyalty.referral_code import advocate_of
@@ -49,7 +50,7 @@ def invite_of(visitor: Visitor) -> Invite | None:
     asked = visitor.asked
     return Invite(
         code=code,
-        address_tag=lambda address: sealer.tag(address, f"suppression/{program_id}"),
+        address_tag=lambda address: suppression_tag(address, program_id, sealer),
         network_tag=sealer.tag(visitor.network, f"network/{program_id}"),
         device=f"{asked.device} {asked.browser}"[:40].strip(),
         own_browser=visitor.invite.endswith(OWN_BROWSER),

@@ -1,19 +1,22 @@
 """A member: a visitor whose session is open. Each session page begins here."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from litestar import Response
 from markupsafe import escape
-from sqlalchemy.engine import Connection
 
+from web.foundation.document import Document
 from web.foundation.schema import utc_now
-from web.loyalty.session import Session, come_back, find_session
-from web.loyalty.standing import Standing, standing_of
+from web.loyalty.presence import PRESENCE, Presence, find_presence
+from web.loyalty.session import Session, come_back
+from web.loyalty.standing import Standing
 from web.pages.frame import HOLES, MARK, Frame
 from web.pages.sent import header
 from web.pages.site import Look
 from web.pages.visitor import AnyRequest, Visitor
+
+T = TypeVar("T")
 
 MOST_FRAMES = 2000
 
@@ -85,22 +88,26 @@ class Member:
 
 async def member_of(request: AnyRequest, slug: str) -> Member:
     """The member behind a request. Raises: LoggedOut, NoSuchProgram."""
+    member, _ = await member_with(request, slug, PRESENCE)
+    return member
+
+
+async def member_with(
+    request: AnyRequest, slug: str, page: Document[Presence[T]], **values: Any
+) -> tuple[Member, T]:
+    """The member behind a request and what the page shows of theirs, by one statement. Raises as `member_of`."""
     visitor = Visitor(request, slug)
-    session, standing = await visitor.site.database.read(_read, visitor.program.id, visitor.session_token)
-    if session is None or standing is None or _is_idle(session, visitor.site.settings.session_idle_hours):
+    site, program = visitor.site, visitor.program
+    here = await find_presence(site.database, page, program.id, visitor.session_token, **values)
+    if here is None or _is_idle(here.session, site.settings.session_idle_hours):
         raise LoggedOut(visitor)
-    visitor.speak_for(standing.locale)
-    if session.is_back(utc_now()) and not visitor.is_looking_ahead:
+    visitor.speak_for(here.standing.locale)
+    if here.session.is_back(utc_now()) and not visitor.is_looking_ahead:
         path = request.scope["path"].strip("/").partition("/")[2]
-        await visitor.site.database.write(come_back, visitor.program.id, session, path)
-    return Member(visitor, session, standing)
+        await site.database.write(come_back, program.id, here.session, path)
+    return Member(visitor, here.session, here.standing), here.shown
 
 
 def _is_idle(session: Session, most_hours: int) -> bool:
     """Whether the session lay unused for longer than the operator allows; `seen_at` is exact to half an hour."""
     return most_hours > 0 and utc_now() - session.seen_at > timedelta(hours=most_hours)
-
-
-def _read(conn: Connection, program_id: str, token: str | None) -> tuple[Session | None, Standing | None]:
-    session = find_session(conn, program_id, token)
-    return session, standing_of(conn, program_id, session.customer_id) if session else None

@@ -76,7 +76,7 @@ def _make_referrals() -> None:
         sa.Column("advocate_points", BIG, nullable=False),
         sa.Column("friend_points", BIG, nullable=False),
         sa.Column("hold_days", sa.Integer(), nullable=False),
-        sa.Column("action_ref", sa.String(length=160), nullable=True),
+        sa.Column("action_ref", sa.String(length=200), nullable=True),
         sa.Column("network_tag", sa.String(length=64), nullable=True),
         sa.Column("device", sa.String(length=40), nullable=True),
         sa.Column("advocate_entry_id", Id(), nullable=True),
