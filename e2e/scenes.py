@@ -415,7 +415,7 @@ def _member(person: Person, email: str, path: str) -> None:
 def newcomer(person: Person, *, points: int = 0, verified: bool = True) -> str:
     """A new customer of this scene alone, in their own pages; returns the id."""
     address = new_address()
-    with person.server.client() as client:
+    with person.server.client(accept_language=person.page.evaluate("navigator.language")) as client:
         client.post("/brewbar/register", data={"contact": address})
         client.post("/brewbar/register/about", data={"name": "Zoë García"})
     url = person.server.environment["DATABASE_URL"]
