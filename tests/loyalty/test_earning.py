@@ -25,8 +25,8 @@ from web.loyalty.earning_flow import (
     change_flow,
     flows_of,
 )
-from web.loyalty.earning_record import earning, latest_traces, why_of
-from web.loyalty.earning_rules import FIXED_TYPES, PURCHASE, Conditions, Happening, Line
+from web.loyalty.earning_record import earning, traces_of
+from web.loyalty.earning_rules import FIXED_TYPES, PURCHASE, Conditions, Happening, Line, Trace
 from web.loyalty.ledger import ledger_entry
 from web.loyalty.program import Program, load_program
 
@@ -62,6 +62,14 @@ def a_flow(kind: str, points: int = 10, **changes: Any) -> NewEarningFlow:
 
 def happening(**changes: Any) -> Happening:
     return Happening(**{"at": AT, **changes})
+
+
+def kept_traces(conn: Connection, who: str) -> list[Trace]:
+    """What was kept of every verdict, the newest first."""
+    rows = conn.scalars(
+        select(earning.c.trace).where(earning.c.customer_id == who).order_by(earning.c.id.desc())
+    )
+    return [msgspec.convert(row, Trace) for row in rows]
 
 
 async def run(
@@ -147,7 +155,7 @@ async def test_every_verdict_is_kept_with_its_reasons_and_a_dry_run_keeps_nothin
         (0, ["channel"]),
         (7, []),
     ]
-    assert await database.read(latest_traces, program.id, ana) == []
+    assert await database.read(kept_traces, ana) == []
     assert await available(database, program, ana) == 0
 
     key = new_id()
@@ -156,10 +164,10 @@ async def test_every_verdict_is_kept_with_its_reasons_and_a_dry_run_keeps_nothin
             happened_to, program, ana, "CUSTOMER_SCANNED", happened, key=key, source="pos"
         )
         assert [(each.points, each.is_repeat) for each in executions] == [(0, is_repeat), (7, is_repeat)]
-    assert [each.points for each in await database.read(latest_traces, program.id, ana)] == [7, 0]
+    assert [each.points for each in await database.read(kept_traces, ana)] == [7, 0]
     assert executions[1].entry_id
-    (trace,) = await database.read(why_of, program.id, ana, executions[1].entry_id)
-    assert trace == verdicts[1].trace
+    traces = await database.read(traces_of, program.id, ana, [executions[1].entry_id, new_id()])
+    assert traces == {executions[1].entry_id: [verdicts[1].trace]}
     reason, source_ref = await database.read(
         lambda conn: conn.execute(
             select(ledger_entry.c.reason, ledger_entry.c.source_ref).where(ledger_entry.c.customer_id == ana)
@@ -222,7 +230,7 @@ async def test_thirty_and_twenty_earn_the_star_of_fifty_and_an_order_of_nothing_
             happened_to, program, ana, PURCHASE, happening(lines=lines), key=new_id()
         )
         assert execution.points == expected
-    _, too_small, _ = await database.read(latest_traces, program.id, ana)
+    _, too_small, _ = await database.read(kept_traces, ana)
     assert [(check.rule, check.needed, check.found) for check in too_small.failed] == [("minimum", 20, 19)]
     count = await database.read(
         lambda conn: conn.scalar(

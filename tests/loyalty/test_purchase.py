@@ -23,6 +23,7 @@ from web.loyalty.earning_flow import NewEarningFlow, add_flow, archive_flow
 from web.loyalty.earning_record import carried, earning
 from web.loyalty.earning_rules import PURCHASE, Conditions, Line
 from web.loyalty.held_tier import history_of
+from web.loyalty.merging import merge
 from web.loyalty.multiplier import NewMultiplier, add_multiplier
 from web.loyalty.points import spend
 from web.loyalty.program import Program
@@ -279,3 +280,18 @@ async def test_a_tier_that_counts_money_counts_orders_that_earn_no_points_and_lo
     await cancelled(database, program, gift)
     assert (await balance(database, program, ana)).tier_money == 200
     assert [each.cause for each in await database.read(history_of, program.id, ana)] == ["earned", "refund"]
+
+
+async def test_of_two_customers_who_are_one_no_fraction_is_lost(database: Database, program: Program) -> None:
+    flow_id = await database.write(add_flow, program.id, purchases_earn(1, 50))
+    ana, ben = [await database.write(new_customer, program) for _ in range(2)]
+    first, second = an_order_of(30), an_order_of(70)
+    await paid(database, program, ana, first)
+    await paid(database, program, ben, second)
+    await database.write(merge, program, ben, ana, an_order())
+    assert await database.read(carried, program.id, ana, flow_id) == 1
+    assert (await paid(database, program, ana, an_order_of(25))).points == 1
+    assert (await cancelled(database, program, second)).points == 1
+    assert (await cancelled(database, program, first)).points == 0
+    assert await database.read(carried, program.id, ana, flow_id) == Fraction(1, 2) - 1
+    assert (await balance(database, program, ana)).available == 1

@@ -29,7 +29,19 @@ PARAMETERS = {
     "customer": ("The customer's e-mail address, our id, or their id in your own system.", "ana@example.com"),
     "location": ("The location's slug.", "malasana"),
     "key": ("The key's id.", "0199a1b2-6f70-7182-9c9d-0e1f2a3b4c5d"),
+    "reward": ("The reward's id.", "0199a1b2-8192-73a4-8e1f-2a3b4c5d6e7f"),
+    "redemption": ("The redemption's id.", "0199a1b2-92a3-74b5-8f20-3b4c5d6e7f80"),
+    "coupon": ("The coupon's slug or id.", "second-cup"),
+    "assignment": (
+        "The id that the coupon got when it was assigned.",
+        "0199a1b2-a3b4-75c6-9031-4c5d6e7f8091",
+    ),
+    "code": ("A code as somebody typed or scanned it.", "7K3M9QXA2"),
     "webhook": ("The webhook's id.", "0199a1b2-7081-7293-8d0e-1f2a3b4c5d6e"),
+    "flow": ("The earning flow's id, or its type where it is the only one of it.", "CUSTOM_1"),
+    "multiplier": ("The multiplier's id.", "0199a1b2-a4b6-75c6-9031-4c5d6e7f8091"),
+    "tier": ("The tier's id.", "0199a1b2-b5c7-76d7-9142-5d6e7f8091a2"),
+    "order": ("The order's id, as you gave it.", "1001"),
     "referral": ("The referral's id.", "0199a1b2-8192-73a4-8e1f-2a3b4c5d6e7f"),
     "pass": ("The pass's id (its serial number), or the customer's id in your own system.", "crm-4711"),
 }
@@ -133,6 +145,9 @@ def _operation(operation: Operation, index: int, by_shape: dict[Any, dict[str, A
                 }
             },
         }
+    if operation.csv:
+        content = {"schema": {"type": "string"}, "example": operation.example}
+        made["requestBody"] = {"required": True, "content": {"text/csv": content}}
     return made
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from web.api.call import Call
 from web.api.operation import operation
-from web.api.problems import Problem
+from web.api.problems import Problem, invalid
 from web.api.shapes import A_LOCATION, A_MOMENT, Id, Input, Output
 from web.loyalty.sign import Location, LocationTaken, Shop, add_location, rename_location, shops_of
 
@@ -81,6 +81,14 @@ async def change_location(call: Call, data: LocationChange) -> LocationShown:
     `{location}` is its slug, which stays: signs are printed with it.
     """
     return await call.write(_rename, call.program.id, call.path["location"], data.name)
+
+
+def require_location(conn: Connection, program_id: str, name: str, pointer: str) -> Shop:
+    """The location of this id or slug. Raises: Problem."""
+    for shop in shops_of(conn, program_id):
+        if name in (shop.id, shop.slug):
+            return shop
+    raise invalid(pointer, "The programme has no such location.")
 
 
 def _add(conn: Connection, program_id: str, new: NewLocation) -> LocationShown:

@@ -26,7 +26,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to say of one operation. The first of `paths` is the one that is documented as current.
 
     `query`, `body` and `answer` are the types that its handler names; `shape` is what a body should be, where the
-    handler reads it more leniently. `failures` are the kinds of problems beyond
+    handler reads it more leniently; `csv`: it is a file of lines, not JSON. `failures` are the kinds of problems beyond
     those that every operation has; `secret` says that the answer must not be kept readable.
     """
 
@@ -45,6 +45,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     answer_example: Any
     failures: tuple[str, ...]
     secret: bool
+    csv: bool
     summary: str
     description: str
 
@@ -69,6 +70,7 @@ def operation(
     customers: bool = False,
     failures: tuple[str, ...] = (),
     secret: bool = False,
+    csv: bool = False,
 ) -> Callable[[Handler], HTTPRouteHandler]:
     """Make `handler(call)` an operation, a route for the router.
 
@@ -76,7 +78,8 @@ def operation(
     returns the type of its answer. The first line of its docstring is its summary. `example` is a body, `answer` an
     answer, both as values of these types. `shape` is the type of a body that the handler reads by itself, item by
     item. With `customers` a customer's own token may call it, too; the handler then
-    looks at `call.customer_id`. `secret`: the answer holds one, and is kept for repetitions sealed only.
+    looks at `call.customer_id`. `secret`: the answer holds one, and is kept for repetitions sealed only. `csv`: the
+    body is a text/csv file, which the handler finds in `call.body`; `example` is its text.
     """
 
     def make(handler: Handler) -> HTTPRouteHandler:
@@ -98,6 +101,7 @@ def operation(
             answer_example=answer,
             failures=failures,
             secret=secret,
+            csv=csv,
             summary=summary.rstrip("."),
             description=" ".join(description.split()),
         )
@@ -157,12 +161,17 @@ async def _answer(asked: Operation, handler: Handler, request: AnyRequest) -> Re
     if asked.body is not None:
         call.body = await _body(request)
         given["data"] = read_json(call.body, asked.body)
+    elif asked.csv:
+        call.body = await _file(request)
     headers: dict[str, str] = dict(request.scope.get(HEADERS, {}))  # type: ignore[call-overload]
     try:
         result = await handler(call, **given)
     except Replayed:
         headers["idempotency-replayed"] = "true"
         result = None
+    if asked.scope == "admin" and asked.writes:
+        # Other processes see within seconds what was changed of a programme; this one sees it at once.
+        await call.parts.programs.refresh()
     body = call.answer.body if call.answer else encode(result)
     return Response(
         body,
@@ -178,6 +187,13 @@ async def _body(request: AnyRequest) -> bytes:
         raise Problem("media-type")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem("media-type")
+    return await request.body()
+
+
+async def _file(request: AnyRequest) -> bytes:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "text/csv" or request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem("media-type", "Send `Content-Type: text/csv`, uncompressed.")
     return await request.body()
 
 

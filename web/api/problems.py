@@ -41,6 +41,9 @@ KINDS = {
     "not-found": Kind(404, "There is no such thing", "The address, or what it names, does not exist here."),
     "method-not-allowed": Kind(405, "Not by this method", "The `Allow` header lists the methods."),
     "conflict": Kind(409, "That does not go together", "What is there already stands against it."),
+    "refused": Kind(
+        409, "This cannot be had now", "`errors` names the rule that stands against it. Nothing was changed."
+    ),
     "not-enough": Kind(409, "Not enough points", "More was asked than can be spent. Nothing was booked."),
     "key-reused": Kind(
         409,
@@ -64,9 +67,13 @@ BY_STATUS = {kind.status: code for code, kind in reversed(KINDS.items())}
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One value that does not fit: by JSON Pointer where it is in the body, by name where it is a parameter."""
+    """One value that does not fit: by JSON Pointer where it is in the body, by name where it is a parameter.
+
+    `code` is the name of a rule that programs can go by.
+    """
 
     detail: str
+    code: str | None = None
     pointer: str | None = None
     parameter: str | None = None
 

@@ -63,9 +63,7 @@ async def change_program_settings(call: Call, data: SettingsPatch) -> ProgramSho
     default stands, lists are replaced as a whole. Every page shows it within seconds.
     """
     patch = msgspec.json.decode(call.body)
-    shown = await call.write(_change, call.program, patch)
-    await call.parts.programs.refresh()
-    return shown
+    return await call.write(_change, call.program, patch)
 
 
 def merge(whole: Any, patch: Any) -> Any:

@@ -19,6 +19,7 @@ from web.loyalty.membership import Membership, forget_membership, keep_membershi
 from web.loyalty.personal_data import erase_customer, suppression_tag
 from web.loyalty.points import set_balance
 from web.loyalty.program import Program
+from web.loyalty.referral_start import Invite, start_referral
 
 TAG = "API integration"
 PATH = "/v1/programs/{program}/integrations/api"
@@ -28,7 +29,7 @@ Email = Annotated[str, Meta(max_length=254, description="Which customer.")]
 
 class UserPayload(Input):
     """Who they are. `name`, or `firstName` and `lastName`. `email` only where the address changes: it is the key from
-    then on."""
+    then on. `referralCode`, of the customer who sent them, counts for a new customer alone."""
 
     external_customer_id: ExternalId | UnsetType = UNSET
     name: Annotated[str, Meta(max_length=80)] | UnsetType | None = UNSET
@@ -39,6 +40,7 @@ class UserPayload(Input):
     email: Annotated[str, Meta(max_length=254)] | UnsetType = UNSET
     locale: Annotated[str, Meta(max_length=16)] | UnsetType = UNSET
     birthday: Birthday | UnsetType | None = UNSET
+    referral_code: Annotated[str, Meta(max_length=20)] | None = None
 
 
 class LoyaltyPayload(Input):
@@ -204,8 +206,13 @@ def _write_user(conn: Connection, call: Call, index: int, item: UserResource) ->
         if known is not None:
             change_customer(conn, program, known, told)
             return ResourceResult(index=index, status="updated", customer_id=known)
-        tag = suppression_tag(email.value, program.id, call.parts.sealer)
-        made = add_customer(conn, program, email, told, tag)
+
+        def tag_of(address: str) -> str:
+            return suppression_tag(address, program.id, call.parts.sealer)
+
+        made = add_customer(conn, program, email, told, tag_of(email.value), payload.referral_code)
+        if payload.referral_code:
+            start_referral(conn, program, made, Invite(code=payload.referral_code, address_tag=tag_of))
         return ResourceResult(index=index, status="created", customer_id=made)
     except Taken as taken:
         detail = f"Another customer has this {taken.field}."

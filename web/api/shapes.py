@@ -52,3 +52,9 @@ def minor_units(given: float, scale: int, pointer: str, *, coerce: bool = False)
         return int(exact)
     places = "no decimals" if scale == 0 else f"at most {scale} decimals"
     raise invalid(pointer, f"This programme's points have {places}.")
+
+
+def require_moment(given: datetime | None, pointer: str) -> None:
+    """Refuse a moment that nobody means: years far away cannot be reckoned with. Raises: Problem."""
+    if given is not None and not 1990 < given.year < 2200:
+        raise invalid(pointer, "Write it like 2026-11-20T09:30:00Z, in this century or about it.")

@@ -4,8 +4,9 @@ A page of five queries waits for five round trips and pays for five results; bot
 rows into one document in less time than SQLAlchemy takes to make one result ready. msgspec then reads it into structs,
 which also says where rows and structs do not agree.
 
-    content = object_of(order.c, lines=list_of(select(line).where(line.c.order_id == order.c.id)))
-    ORDER = Document(Order, content, order, order.c.id == bindparam("id"))
+    number = bindparam("id")
+    content = object_of(order.c, lines=list_of(select(line).where(line.c.order_id == number)))
+    ORDER = Document(Order, content, order, order.c.id == number)
     found = await database.ask(ORDER, id="…")     # an Order with its lines, or None
 """
 
@@ -69,7 +70,7 @@ def object_of(
 
 
 def list_of(rows: Select[Any]) -> ColumnElement[str]:
-    """The rows of a query as a list of objects, in their order. It may speak of tables around it."""
+    """The rows of a query as a list of objects, in their order. It cannot speak of the tables around it."""
     inner = rows.subquery()
     return select(_List(object_of(inner.c))).select_from(inner).scalar_subquery()
 

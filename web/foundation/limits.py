@@ -45,6 +45,8 @@ SIGNAGE = Rule("signage", "120/minute")
 API_KEY = Rule("api_key", "600/minute")
 # A customer's own calls, from their phone.
 API_CUSTOMER = Rule("api_customer", "120/minute")
+# A busy chain's tills, all together; a code of 40 random bits is not found by guessing at this pace.
+API_CODE = Rule("api_code", "240/minute")
 # Keys have 256 random bits: whoever tries sixty bad ones a minute is lost or guessing.
 API_STRANGER = Rule("api_stranger", "60/minute")
 

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    ColumnElement,
     Index,
     String,
     Table,
@@ -67,13 +68,14 @@ class AddressChange(msgspec.Struct, frozen=True, kw_only=True):
 _COLUMNS = tuple(address_change.c[name] for name in AddressChange.__struct_fields__)
 
 
-# For a page that shows more of the same customer; it waits for the parameter `now`.
-PENDING_CHANGE_OF_CUSTOMER = one_of(
-    object_of(_COLUMNS),
-    address_change.c.program_id == customer.c.program_id,
-    address_change.c.customer_id == customer.c.id,
-    address_change.c.expires_at > bindparam("now", type_=Moment),
-)
+def pending_change_in(program_id: ColumnElement[str], customer_id: ColumnElement[str]) -> ColumnElement[str]:
+    """The change that still waits for an answer, as part of a document; it has the parameter `now`."""
+    return one_of(
+        object_of(_COLUMNS),
+        address_change.c.program_id == program_id,
+        address_change.c.customer_id == customer_id,
+        address_change.c.expires_at > bindparam("now"),
+    )
 
 
 def request_change(

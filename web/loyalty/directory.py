@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Select, and_, bindparam, cast, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from web.foundation.address import Email, Phone, inbox_key
@@ -14,13 +14,14 @@ from web.loyalty.address_change import cancel_change
 from web.loyalty.balance import balance
 from web.loyalty.customer import CARD_NUMBER_LENGTH, confirm_address, customer
 from web.loyalty.event import ADDRESS_CHANGED, CUSTOMER_CREATED, record
+from web.loyalty.ledger import Amount
 from web.loyalty.link import revoke_links
 from web.loyalty.membership import membership
 from web.loyalty.personal_data import is_suppressed
 from web.loyalty.program import Program
 from web.loyalty.program_settings import Localised
 from web.loyalty.referral import REWARDED, referral
-from web.loyalty.referral_code import referral_code
+from web.loyalty.referral_code import referral_code as codes
 from web.loyalty.session import end_sessions
 from web.loyalty.tier import tier
 from web.loyalty.touch import touch
@@ -102,7 +103,7 @@ class Erased(Exception):
 
 
 # The code by which somebody came, their own, and what bringing friends gave them.
-_codes = referral_code.alias("codes")
+_codes = codes.alias("codes_of_advocates")
 CODE_THAT_BROUGHT = (
     select(_codes.c.code)
     .join(
@@ -114,13 +115,13 @@ CODE_THAT_BROUGHT = (
     .scalar_subquery()
 )
 OWN_CODE = (
-    select(referral_code.c.code)
-    .where(referral_code.c.program_id == customer.c.program_id, referral_code.c.customer_id == customer.c.id)
+    select(codes.c.code)
+    .where(codes.c.program_id == customer.c.program_id, codes.c.customer_id == customer.c.id)
     .correlate(customer)
     .scalar_subquery()
 )
 EARNED = (
-    select(func.sum(referral.c.advocate_points))
+    select(cast(func.sum(referral.c.advocate_points), Amount))
     .where(
         referral.c.program_id == customer.c.program_id,
         referral.c.advocate_id == customer.c.id,
@@ -222,7 +223,12 @@ def list_entrants(
 
 
 def add_customer(
-    conn: Connection, program: Program, email: Email, told: Changes, suppression_tag: str
+    conn: Connection,
+    program: Program,
+    email: Email,
+    told: Changes,
+    suppression_tag: str,
+    referral_code: str | None = None,
 ) -> str:
     """A customer whom another system knows; returns the id. Nothing is sent to them.
 
@@ -246,7 +252,10 @@ def add_customer(
     }
     _require_free(conn, program.id, customer_id, values)
     conn.execute(insert(customer).values(**values))
-    record(conn, program.id, CUSTOMER_CREATED, customer_id, {"origin": "api", "consents": [], "utm": {}})
+    told_of: dict[str, Any] = {"origin": "api", "consents": [], "utm": {}}
+    if referral_code:
+        told_of["referralCode"] = referral_code
+    record(conn, program.id, CUSTOMER_CREATED, customer_id, told_of)
     if told.email_verified is True:
         confirm_address(conn, program.id, customer_id, "email")
     return customer_id

@@ -3,6 +3,8 @@
 The limits of flows are held by the unique rules of these tables.
 """
 
+from collections.abc import Collection
+from datetime import datetime
 from fractions import Fraction
 
 import msgspec
@@ -79,6 +81,16 @@ Index(
     postgresql_where=earning.c.purchase_id.is_not(None),
 )
 
+_NOTHING = (earning.c.points == 0) & earning.c.purchase_id.is_not(None)
+Index(
+    "ix_earning_nothing",
+    earning.c.program_id,
+    earning.c.customer_id,
+    earning.c.id,
+    sqlite_where=_NOTHING,
+    postgresql_where=_NOTHING,
+)
+
 # What did not make a whole point; below zero where a refund took back less than it was worth.
 carry = Table(
     "carry",
@@ -116,6 +128,19 @@ def keep_carried(conn: Connection, program_id: str, customer_id: str, flow_id: s
         )
 
 
+def hand_over_carried(conn: Connection, program_id: str, from_id: str, into_id: str) -> None:
+    """What one customer's earnings left over adds to another's. Under the locks of both balances."""
+    rows = conn.execute(
+        select(carry.c.flow_id, carry.c.amount).where(
+            carry.c.program_id == program_id, carry.c.customer_id == from_id
+        )
+    ).all()
+    for flow_id, amount in rows:
+        own = carried(conn, program_id, into_id, flow_id)
+        keep_carried(conn, program_id, into_id, flow_id, own + amount)
+        keep_carried(conn, program_id, from_id, flow_id, NOTHING)
+
+
 def keep_earning(
     conn: Connection,
     program_id: str,
@@ -151,24 +176,37 @@ def keep_earning(
     )
 
 
-def why_of(conn: Connection, program_id: str, customer_id: str, entry_id: str) -> list[Trace]:
-    """The traces of the flows that led to one entry of the ledger."""
-    rows = conn.scalars(
-        select(earning.c.trace).where(
-            earning.c.program_id == program_id,
-            earning.c.customer_id == customer_id,
-            earning.c.entry_id == entry_id,
+def traces_of(
+    conn: Connection, program_id: str, customer_id: str, entry_ids: Collection[str]
+) -> dict[str, list[Trace]]:
+    """The traces of the flows that led to some of a customer's entries, by entry; none where no flow did."""
+    found: dict[str, list[Trace]] = {}
+    if entry_ids:
+        rows = conn.execute(
+            select(earning.c.entry_id, earning.c.trace).where(
+                earning.c.program_id == program_id,
+                earning.c.customer_id == customer_id,
+                earning.c.entry_id.in_(entry_ids),
+            )
         )
-    )
-    return [msgspec.convert(row, Trace) for row in rows]
+        for row in rows:
+            found.setdefault(row.entry_id, []).append(msgspec.convert(row.trace, Trace))
+    return found
 
 
-def latest_traces(conn: Connection, program_id: str, customer_id: str, most: int = 30) -> list[Trace]:
-    """What flows found lately, the newest first, with what gave nothing."""
-    rows = conn.scalars(
-        select(earning.c.trace)
-        .where(earning.c.program_id == program_id, earning.c.customer_id == customer_id)
+class Unrewarded(msgspec.Struct, frozen=True, kw_only=True):
+    """A purchase for which a flow gave nothing, and why."""
+
+    at: datetime
+    trace: Trace
+
+
+def earned_nothing(conn: Connection, program_id: str, customer_id: str, most: int) -> list[Unrewarded]:
+    """The latest purchases for which a flow gave nothing, the newest first (C6)."""
+    rows = conn.execute(
+        select(earning.c.at, earning.c.trace)
+        .where(earning.c.program_id == program_id, earning.c.customer_id == customer_id, _NOTHING)
         .order_by(earning.c.id.desc())
         .limit(most)
     )
-    return [msgspec.convert(row, Trace) for row in rows]
+    return [Unrewarded(at=row.at, trace=msgspec.convert(row.trace, Trace)) for row in rows]

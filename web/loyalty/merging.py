@@ -18,6 +18,7 @@ from web.loyalty.aftermath import conclude, pay_debt, what_is_left
 from web.loyalty.balance import Balance, lock_balance, lock_row, save_balance
 from web.loyalty.booking import Booked, LedgerError, Order, asked_hash, write_entry
 from web.loyalty.customer import customer
+from web.loyalty.earning_record import hand_over_carried
 from web.loyalty.ledger import AVAILABLE, PENDING, TRANSFER
 from web.loyalty.link import revoke_links
 from web.loyalty.program import Program
@@ -64,6 +65,7 @@ def merge(conn: Connection, program: Program, from_id: str, into_id: str, order:
     _move_tier(conn, program, gone, held, order)
     _move_addresses(conn, program.id, gone.customer_id, held.customer_id)
     _move_passes(conn, program.id, gone.customer_id, held.customer_id)
+    hand_over_carried(conn, program.id, gone.customer_id, held.customer_id)
     _move_rows(conn, program.id, gone.customer_id, held.customer_id)
     if entry_id is None:
         save_balance(conn, held)

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, bindparam, select
 
 from web.foundation.database import Database
 from web.foundation.document import Document, object_of, one_of
-from web.foundation.schema import utc_now
+from web.foundation.schema import Id, utc_now
 from web.foundation.sealing import digest
 from web.loyalty.customer import customer
 from web.loyalty.session import Session, session
@@ -35,28 +35,28 @@ class Nothing(msgspec.Struct, frozen=True):
     """For a page that shows no more than where its customer stands."""
 
 
-_ITS_TOKEN = (
-    session.c.program_id == bindparam("program"),
-    session.c.token_hash == bindparam("token_hash"),
-)
+# Whose page it is: what the parts of a page compare their rows with.
+HERE_PROGRAM = bindparam("program", type_=Id)
+_OF_TOKEN = (session.c.program_id == HERE_PROGRAM, session.c.token_hash == bindparam("token_hash"))
+HERE_CUSTOMER = select(session.c.customer_id).where(*_OF_TOKEN).correlate(None).scalar_subquery()
 
 
 def presence_of(shown: type[T], **parts: ColumnElement[Any]) -> Document[Presence[T]]:
     """What to ask for a page that shows `parts`, each a field of the struct `shown`.
 
-    A part is a column of `customer`, or an object or list (see `web.foundation.document`) that names `customer.c` to
-    say whose it is. Made once for each page, at import.
+    A part is an object or list (see `web.foundation.document`) of rows of HERE_PROGRAM and HERE_CUSTOMER, or of
+    columns of `customer`. Made once for each page, at import.
     """
     return Document(
         Presence[shown],  # type: ignore[valid-type]
         object_of(
-            session=one_of(object_of(session.c[name] for name in Opened.__struct_fields__), *_ITS_TOKEN),
+            session=one_of(object_of(session.c[name] for name in Opened.__struct_fields__), *_OF_TOKEN),
             standing=object_of(STANDING),
             shown=object_of(parts),
         ),
         STANDINGS,
-        customer.c.program_id == bindparam("program"),
-        customer.c.id == select(session.c.customer_id).where(*_ITS_TOKEN).scalar_subquery(),
+        customer.c.program_id == HERE_PROGRAM,
+        customer.c.id == HERE_CUSTOMER,
     )
 
 

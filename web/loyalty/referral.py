@@ -21,6 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
     case,
     func,
+    literal_column,
     or_,
     select,
     update,
@@ -97,12 +98,14 @@ Index(
     sqlite_where=referral.c.action_ref.is_not(None),
     postgresql_where=referral.c.action_ref.is_not(None),
 )
+# Written out, not bound: a database uses an index of some rows only where it sees that they are meant.
+_FLAGGED = referral.c.state == literal_column(f"'{FLAGGED}'")
 Index(
     "ix_referral_flagged",
     referral.c.program_id,
     referral.c.id,
-    sqlite_where=referral.c.state == FLAGGED,
-    postgresql_where=referral.c.state == FLAGGED,
+    sqlite_where=_FLAGGED,
+    postgresql_where=_FLAGGED,
 )
 
 
@@ -228,7 +231,7 @@ def list_referrals(
     """A programme's referrals, the latest first. With state "flagged" it is what waits for a person's judgement."""
     rules = [referral.c.program_id == program_id]
     if state is not None:
-        rules.append(referral.c.state == state)
+        rules.append(_FLAGGED if state == FLAGGED else referral.c.state == state)
     if before is not None:
         rules.append(referral.c.id < before)
     return _find(conn, *rules, most=most)

@@ -1,5 +1,6 @@
 """A change of the points as people read it: what for, how much, and, where somebody asks, why and until when."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,9 +10,12 @@ from sqlalchemy import and_, select
 
 from web.foundation.languages import N_
 from web.foundation.schema import utc_now
+from web.loyalty import purchase, referral_reward
+from web.loyalty.earning_rules import Trace
 from web.loyalty.ledger import EFFECT, ledger_entry
 from web.loyalty.lot import lot
 from web.pages.member import Member
+from web.pages.reasons import because
 
 # What an entry is, for whoever asks why it is there.
 WHY = {
@@ -28,6 +32,12 @@ WHY = {
     "reverse": N_("You earned these for something that was sent back or cancelled."),
     "merge": N_("Moved here from your other card."),
 }
+OUR_REASONS = frozenset(
+    (
+        *(purchase.BOUGHT, purchase.REFUNDED, purchase.CANCELLED),
+        *(referral_reward.BROUGHT, referral_reward.CAME, referral_reward.RETURNED),
+    )
+)
 TODAY, YESTERDAY = N_("Today"), N_("Yesterday")
 # Sources that count a purchase, whose own number a customer may find on a receipt.
 RECEIPTS = ("pos", "shopify", "order", "api")
@@ -55,9 +65,9 @@ class ShortEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 FULL = (
     *SHORT,
+    ledger_entry.c.id.label("entry_id"),
     ledger_entry.c.kind,
     ledger_entry.c.source_ref,
-    ledger_entry.c.detail,
     lot.c.amount.label("lot_amount"),
     lot.c.remaining,
     lot.c.is_pending,
@@ -90,8 +100,8 @@ def entry_view(member: Member, entry: ShortEntry) -> dict[str, Any]:
     }
 
 
-def explained_view(member: Member, entry: Any) -> dict[str, Any]:
-    """A row of `FULL` columns, with what unfolds beneath it."""
+def explained_view(member: Member, entry: Any, traces: Iterable[Trace] = ()) -> dict[str, Any]:
+    """A row of `FULL` columns, with what unfolds beneath it; `traces` are those of the flows that led to it."""
     view, now = entry_view(member, entry), utc_now()
     text = member.site.renderer.text
     left = entry.remaining if entry.lot_amount is not None and not entry.is_pending else None
@@ -99,7 +109,7 @@ def explained_view(member: Member, entry: Any) -> dict[str, Any]:
         view["amount"] = signed(member, entry.remaining)
     return view | {
         "why": text(member.language, WHY[entry.kind], program=member.program.settings.name),
-        "because": [str(line) for line in entry.detail.get("because", ())],
+        "because": because(member, traces),
         "receipt": entry.source_ref if entry.source in RECEIPTS else None,
         "arrives": entry.available_from if entry.is_pending else None,
         "left": member.visitor.amount(left) if left else None,
@@ -116,9 +126,10 @@ def signed(member: Member, amount: int) -> str:
 
 
 def _reason(member: Member, entry: Any) -> str:
-    # What our own clock books is said in our words, and so in the reader's language.
+    # What is said in our words is said in the reader's language.
     reason: str = entry.reason
-    return member.site.renderer.text(member.language, reason) if entry.source == "clock" else reason
+    is_ours = entry.source == "clock" or reason in OUR_REASONS
+    return member.site.renderer.text(member.language, reason) if is_ours else reason
 
 
 def _day_name(member: Member, moment: datetime) -> str | None:

@@ -35,7 +35,7 @@ async def export(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     return Response(
         _zip(
             {
-                "my-data.json": msgspec.json.format(msgspec.json.encode(parts), indent=1),
+                "my-data.json": msgspec.json.format(msgspec.json.encode(parts, enc_hook=str), indent=1),
                 "my-data.html": html.encode(),
             }
         ),

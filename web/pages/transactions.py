@@ -10,15 +10,20 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.languages import N_
 from web.loyalty.balance import balance
+from web.loyalty.earning_record import Unrewarded, earned_nothing, traces_of
+from web.loyalty.earning_rules import Trace
 from web.loyalty.ledger import AVAILABLE, EFFECT, ledger_entry
 from web.loyalty.lot import lot
 from web.pages.entry_view import WITH_LOT, explained_view
 from web.pages.member import member_of
+from web.pages.reasons import because
 from web.pages.visitor import AnyRequest
 
 PAGE = 30
 # So many pages come by themselves as one scrolls; then a tap asks for more, so that the page's foot is in reach.
 BY_ITSELF = 5
+# Of purchases that earned nothing the latest ones: somebody looks for the one they just made.
+MOST_NOTHING = 5
 
 # What can be shown alone, and which entries that is. What waits is not among the others: it cannot be spent yet.
 SHOWN = {
@@ -38,10 +43,15 @@ NAMES = {
 
 
 class History(msgspec.Struct, frozen=True):
-    """One page of entries and one more, which tells whether there are older ones; `pending` points are on their way."""
+    """One page of entries and one more, which tells whether there are older ones; `pending` points are on their way.
+
+    `traces` are those of the flows that led to an entry, by its id; `nothing` are purchases that earned nothing.
+    """
 
     rows: list[Any]
     pending: int
+    traces: dict[str, list[Trace]]
+    nothing: list[Unrewarded]
 
 
 @get("/{slug:str}/transactions", name="transactions")
@@ -53,7 +63,9 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     history = await member.site.database.read(
         read_history, member.program.id, member.customer_id, shown, before
     )
-    entries = [explained_view(member, row) for row in history.rows[:PAGE]]
+    entries = [
+        explained_view(member, row, history.traces.get(row.entry_id, ())) for row in history.rows[:PAGE]
+    ]
     count = _number(asked.get("n", "")) or 1
     return member.page(
         "transactions/list.html",
@@ -66,6 +78,7 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
         ],
         shown=shown,
         entries=entries,
+        nothing=[{"at": each.at, "because": because(member, [each.trace])} for each in history.nothing],
         # Scrolled on, a day goes on under the heading that it has already.
         begun_day=asked.get("day") if member.visitor.is_partial else None,
         older=entries[-1]["id"] if len(history.rows) > PAGE else None,
@@ -90,7 +103,14 @@ def read_history(
             balance.c.program_id == program_id, balance.c.customer_id == customer_id
         )
     )
-    return History(list(rows), pending or 0)
+    return History(
+        rows=list(rows),
+        pending=pending or 0,
+        traces=traces_of(conn, program_id, customer_id, [row.entry_id for row in rows]),
+        nothing=earned_nothing(conn, program_id, customer_id, MOST_NOTHING)
+        if shown == "earned" and before is None
+        else [],
+    )
 
 
 def _number(typed: str) -> int | None:

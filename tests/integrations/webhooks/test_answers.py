@@ -1,6 +1,9 @@
 """What an answer leads to: tried again, paused, resumed. The same on both databases, so on one of them here."""
 
 import asyncio
+import base64
+import hashlib
+import hmac
 from datetime import timedelta
 from time import monotonic
 
@@ -264,6 +267,8 @@ async def test_for_a_day_after_a_change_the_old_secret_and_the_new_one_both_hold
         letter = receiver.requests[-1]
         signature = letter.headers["x-pasito-signature"]
         assert [is_from_pasito(letter.body, signature, secret) for secret in (old, new)] == good
+        plain = hmac.new((old if good[0] else new).encode(), letter.body, hashlib.sha256).digest()
+        assert letter.headers["x-jericommerce-hmac-sha256"] == base64.b64encode(plain).decode()
 
 
 async def test_secrets_lie_sealed_and_are_sealed_anew_with_a_new_key(office: Office) -> None:

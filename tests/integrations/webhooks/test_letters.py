@@ -1,5 +1,6 @@
 """Letters to a merchant: signed, in order for each customer, at least once, and never of somebody who is gone."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -19,7 +20,9 @@ from web.integrations.webhooks.endpoint import (
     change_endpoint,
     remove_endpoint,
 )
+from web.integrations.webhooks.envelope import follow_up
 from web.loyalty.customer import customer
+from web.loyalty.event import take_waiting
 from web.loyalty.event_catalogue import EIGHTEEN, EVENTS, UnknownEvent
 from web.loyalty.personal_data import erase
 from web.loyalty.touch import Arrival, record_touch
@@ -214,10 +217,36 @@ async def test_after_an_erasure_nothing_of_the_person_is_left_or_told(
     assert last.envelope["email"] is None
 
 
+async def test_an_erasure_that_meets_a_letter_being_written_leaves_nothing_of_it(
+    office: Office, receiver: Receiver
+) -> None:
+    await office.add(receiver.url)
+    gone = await a_customer_who_came_by_a_link(office, "Zoe-in-between@example.org")
+    await office.happen("Customer tapped", gone)
+
+    written, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def follow_slowly(conn: Connection) -> None:
+        for happened in take_waiting(conn, 50):
+            follow_up(conn, office.program, happened)
+        loop.call_soon_threadsafe(written.set)
+        if conn.dialect.name == "postgresql":
+            conn.exec_driver_sql("SELECT pg_sleep(0.4)")
+
+    slowly = asyncio.create_task(office.database.write(follow_slowly))
+    await written.wait()
+    await office.database.write(erase, office.program.id, gone, [])
+    await slowly
+    assert "Zoe-in-between" not in await office.database.read(everything)
+
+
 def _put_aside_the_first(conn: Connection) -> None:
     first = conn.scalar(text("SELECT id FROM delivery WHERE kind = 'webhook' ORDER BY id"))
     conn.execute(text("UPDATE delivery SET state = 'dead' WHERE id = :id"), {"id": first})
 
 
 def everything(conn: Connection) -> str:
-    return " ".join(str(row) for table in metadata.sorted_tables for row in conn.execute(select(table)))
+    # A row by itself shortens what it shows.
+    return " ".join(
+        str(tuple(row)) for table in metadata.sorted_tables for row in conn.execute(select(table))
+    )

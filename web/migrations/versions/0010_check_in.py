@@ -1,4 +1,4 @@
-"""Who was in which shop."""
+"""Who was in which shop, and which purchases earned nothing."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,3 +25,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("program_id", "key", name="uq_check_in_key"),
     )
     op.create_index("ix_check_in_customer", "check_in", ["program_id", "customer_id", "location_id"])
+    op.create_index(
+        "ix_earning_nothing",
+        "earning",
+        ["program_id", "customer_id", "id"],
+        sqlite_where=sa.text("points = 0 AND purchase_id IS NOT NULL"),
+        postgresql_where=sa.text("points = 0 AND purchase_id IS NOT NULL"),
+    )
