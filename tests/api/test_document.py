@@ -89,8 +89,12 @@ def test_the_document_and_its_page_come_from_this_server_alone(server: Server) -
             assert seen.evaluate("document.documentElement.scrollWidth") == 390
 
 
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 def test_nothing_that_fits_the_document_or_does_not_makes_the_server_fail(server: Server) -> None:
-    """Schemathesis over every operation, with what the document allows and with what it does not."""
+    """Schemathesis over every operation, with what the document allows and with what it does not.
+
+    On PostgreSQL, which takes less: no NUL in a text, no id that is none, no number beyond its column.
+    """
 
     def prepare(conn: Any) -> None:
         create_program(conn, "fuzzed", ProgramSettings(name="Fuzzed"), Sealer((SECRET,)))
