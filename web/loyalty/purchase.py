@@ -54,15 +54,19 @@ def order_paid(conn: Connection, program: Program, customer_id: str, order: Paid
     """Let every purchase flow judge an order. The same order again gives the same answer and nothing more.
 
     What it earns waits for the programme's `hold_days`. Raises: KeyReused for another order of this name, and what
-    `points.earn` raises.
+    `points.earn` raises; ValueError where two lines have the same id.
     """
+    if len({line.id for line in order.lines}) < len(order.lines):
+        raise ValueError("each line of an order needs an id of its own")
     counted = sum(line.amount for line in order.lines if not line.gift_card)
     # First, because it locks two balances in an order of its own.
     referral_reward.on_purchase(conn, program, customer_id, _for_referral(order, counted))
     held = lock_balance(conn, program.id, customer_id)
-    asked = _sum_of([customer_id, order])
+    # Who was named may have become another customer since.
+    customer_id = held.customer_id
+    asked = _sum_of(order)
     if known := find_purchase(conn, program.id, order.source, order.id):
-        if known.asked_hash != asked:
+        if (known.asked_hash, known.customer_id) != (asked, customer_id):
             raise KeyReused(key_of(order.source, order.id, "earn"))
         return _told_before(conn, program.id, known)
     happened = Happening(
