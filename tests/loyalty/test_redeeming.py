@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
 from tests.conftest import BOTH, SECRET, Fresh
@@ -23,12 +23,12 @@ from web.demo import SLUG
 from web.foundation.database import Database, open_database
 from web.foundation.schema import new_id, utc_now
 from web.foundation.sealing import Sealer
-from web.loyalty.balance import find_balance
+from web.loyalty.balance import balance, find_balance
 from web.loyalty.booking import KeyReused, LedgerError, NotEnough, Order
 from web.loyalty.code_pool import codes_left, load_codes, take_code
 from web.loyalty.customer import confirm_address
 from web.loyalty.earning_rules import Line
-from web.loyalty.event import REWARD_REDEEMED_IN_STORE, REWARD_REDEEMED_ONLINE, event
+from web.loyalty.event import REWARD_AVAILABLE, REWARD_REDEEMED_IN_STORE, REWARD_REDEEMED_ONLINE, event
 from web.loyalty.event_catalogue import check_properties
 from web.loyalty.lot import open_lots
 from web.loyalty.offer import (
@@ -325,6 +325,8 @@ async def test_a_code_is_used_once_and_an_order_that_comes_back_gives_the_reward
         costless = buy(conn, program, who, free)
         assert (costless.cost, costless.entry_id) == (0, None)
         assert cancel(conn, program, costless.id, BACK).state == "returned"
+        conn.execute(update(balance).where(balance.c.customer_id == who).values(available=-1))
+        assert buy(conn, program, who, free).cost == 0, "even by those who owe points"
 
     await database.write(story)
 
@@ -458,6 +460,34 @@ async def test_what_a_merchant_changes_holds_for_the_next_one_and_reaches_every_
         assert find_redemption(conn, program.id, before.id, new_id()) is None
         assert not change_reward(conn, program.id, msgspec.structs.replace(was, id=new_id()))
         assert not retire_reward(conn, new_id(), what), "another programme's reward is none"
+
+    await database.write(story)
+
+
+async def test_a_reward_that_comes_within_reach_is_told_of_once_for_each_crossing_if_it_can_be_had(
+    database: Database, program: Program, sealer: Sealer
+) -> None:
+    """B24."""
+
+    def story(conn: Connection) -> None:
+        who = a_member(conn, program, 90)
+        cost = {"cost": 95}
+        mine = {
+            offer(conn, program, **cost): "ready",
+            offer(conn, program, cost=5, redeemable_from=95): "ready",
+            offer(conn, program, **cost, stock=0): "sold out",
+            offer(conn, program, **cost, tier_level=2): "for others",
+            offer(conn, program, **cost, ends_at=utc_now()): "over",
+            offer(conn, program, cost=80): "within reach before",
+        }
+        now_offered = load_program(conn, SLUG, sealer)
+        assert now_offered is not None
+        for _ in range(3):
+            earn(conn, now_offered, who, 5, an_order())
+        heard = [
+            mine[each["rewardId"]] for each in told(conn, who, REWARD_AVAILABLE) if each["rewardId"] in mine
+        ]
+        assert heard == ["ready", "ready"]
 
     await database.write(story)
 
