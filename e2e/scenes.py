@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import insert, update
 
 from e2e.person import Device, Person, new_address
 from tests.support.links import session_path
 from tests.support.rows import in_database, rows_of
+from web.foundation.schema import new_id, utc_now
 from web.foundation.sealing import Sealer, random_code
+from web.loyalty.booking import Order
 from web.loyalty.link import make_link
+from web.loyalty.points import adjust
 from web.loyalty.program import load_program
 from web.loyalty.referral_code import code_for
+from web.tables import metadata
 
 LONG_NAME = "Wolfeschlegelsteinhausenbergerdorff María de los Ángeles"
 INSTAGRAM = (
@@ -25,20 +30,26 @@ INSTAGRAM = (
 
 @dataclass(frozen=True)
 class Scene:
-    """`play` brings a person's page there. `only` names the devices that have it, if not all."""
+    """`play` brings a person's page there. `only` names the devices that have it, if not all.
+
+    A variation of another scene is checked for access in one way and not in each.
+    """
 
     name: str
     play: Callable[[Person], None]
     only: tuple[Device, ...] = ()
+    is_variation: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 
 
 SCENES: dict[str, Scene] = {}
 
 
-def scene(*only: Device, **options: Any) -> Callable[[Callable[[Person], None]], Callable[[Person], None]]:
+def scene(
+    *only: Device, is_variation: bool = False, **options: Any
+) -> Callable[[Callable[[Person], None]], Callable[[Person], None]]:
     def keep(play: Callable[[Person], None]) -> Callable[[Person], None]:
-        SCENES[play.__name__] = Scene(play.__name__, play, only, options)
+        SCENES[play.__name__] = Scene(play.__name__, play, only, is_variation, options)
         return play
 
     return keep
@@ -305,6 +316,49 @@ def rewards(person: Person) -> None:
     _member(person, "ana@example.com", "loyalty/rewards")
 
 
+@scene(is_variation=True)
+def rewards_unconfirmed(person: Person) -> None:
+    newcomer(person, points=130, verified=False)
+    person.opens("/brewbar/loyalty/rewards")
+
+
+@scene()
+def reward(person: Person) -> None:
+    """The question whether to have it."""
+    newcomer(person, points=130)
+    person.opens("/brewbar/loyalty/rewards")
+    person.page.locator(".stub--ready h3 a").first.click()
+    person.page.wait_for_selector(".sum")
+
+
+@scene(is_variation=True)
+def reward_refused(person: Person) -> None:
+    """The points went while the question stood there."""
+    reward(person)
+    change_points_of_last(person, -100)
+    person.page.locator("main form button[type=submit]").last.click()
+    person.page.wait_for_selector(".summary")
+
+
+@scene()
+def code(person: Person) -> None:
+    reward(person)
+    person.page.locator("main form button[type=submit]").last.click()
+    person.page.wait_for_selector(".code")
+
+
+@scene(is_variation=True)
+def code_online(person: Person) -> None:
+    rewards(person)
+    person.page.locator(".stub h3 a[href*=codes]").first.click()
+    person.page.wait_for_selector(".code")
+
+
+@scene(is_variation=True)
+def codes(person: Person) -> None:
+    _member(person, "ana@example.com", "loyalty/rewards/codes")
+
+
 @scene()
 def earning(person: Person) -> None:
     _member(person, "ana@example.com", "loyalty/earning-flows")
@@ -318,6 +372,32 @@ def referrals(person: Person) -> None:
 @scene()
 def coupons(person: Person) -> None:
     _member(person, "ana@example.com", "coupons")
+
+
+@scene(is_variation=True)
+def referrals_with_friends(person: Person) -> None:
+    newcomer(person)
+    _friends_join(person)
+    person.opens("/brewbar/referrals")
+
+
+@scene(is_variation=True)
+def coupons_none(person: Person) -> None:
+    _member(person, "fay@example.com", "coupons")
+
+
+@scene(is_variation=True)
+def coupon(person: Person) -> None:
+    coupons(person)
+    person.page.locator(".stub h3 a").first.click()
+    person.page.wait_for_selector(".code")
+
+
+@scene(is_variation=True)
+def transactions_explained(person: Person) -> None:
+    transactions(person)
+    for row in person.page.locator(".entry summary").all()[:3]:
+        row.click()
 
 
 @scene()
@@ -345,6 +425,62 @@ def _member(person: Person, email: str, path: str) -> None:
     """A customer of the demo on one of their own pages."""
     person.opens(session_path(person.server, _sealer(person), email))
     person.opens(f"/brewbar/{path}")
+
+
+def newcomer(person: Person, *, points: int = 0, verified: bool = True) -> str:
+    """A new customer of this scene alone, in their own pages; returns the id."""
+    address = new_address()
+    with person.server.client(accept_language=person.page.evaluate("navigator.language")) as client:
+        client.post("/brewbar/register", data={"contact": address})
+        client.post("/brewbar/register/about", data={"name": "Zoë García"})
+    url = person.server.environment["DATABASE_URL"]
+    [row] = rows_of(url, "customer", email_key=address)
+    if verified:
+        customer = metadata.tables["customer"]
+        in_database(
+            url,
+            lambda conn: conn.execute(
+                update(customer).where(customer.c.id == row["id"]).values(email_verified_at=utc_now())
+            ),
+        )
+    if points:
+        change_points_of_last(person, points)
+    person.opens(session_path(person.server, _sealer(person), address))
+    return str(row["id"])
+
+
+def change_points_of_last(person: Person, change: int) -> None:
+    """Book a change for the customer who came last."""
+    sealer, url = _sealer(person), person.server.environment["DATABASE_URL"]
+    last = max(rows_of(url, "customer"), key=lambda row: row["id"])
+
+    def work(conn: Any) -> None:
+        program = load_program(conn, "brewbar", sealer)
+        assert program
+        adjust(conn, program, last["id"], change, Order(key=None, reason="Breakfast", source="pos"))
+
+    in_database(url, work)
+
+
+def _friends_join(person: Person) -> None:
+    """Five who came by the last customer's link, each at another point of the way."""
+    url = person.server.environment["DATABASE_URL"]
+    people = sorted(rows_of(url, "customer", origin="demo"), key=lambda row: row["id"])
+    last = max(rows_of(url, "customer"), key=lambda row: row["id"])
+    states = ("rewarded", "joined", "flagged", "reversed", "rewarded")
+    referral = metadata.tables["referral"]
+    taken = {row["friend_id"] for row in rows_of(url, "referral")}
+    values = [
+        {
+            "program_id": last["program_id"], "id": new_id(), "advocate_id": last["id"], "friend_id": friend["id"],
+            "state": state, "signals": [], "action": "verify", "min_amount": 0, "advocate_points": 50,
+            "friend_points": 50, "hold_days": 0, "created_at": utc_now(), "updated_at": utc_now(),
+        }
+        for friend, state in zip(people, states, strict=False)
+        if friend["id"] not in taken
+    ]  # fmt: skip
+    if values:
+        in_database(url, lambda conn: conn.execute(insert(referral), values))
 
 
 def _fill_and_send(person: Person, field_: str, value: str) -> None:

@@ -84,7 +84,8 @@ def first_view(people: People, scene: Scene) -> tuple[Person, Wire]:
 
 PAGES = [
     "front_door", "contact", "about", "card_full", "inbox", "ask_for_card", "download", "download_dead", "verify",
-    "verify_dead", "privacy", "poster_a4", "not_found", "profile", "rewards", "transactions",
+    "verify_dead", "privacy", "poster_a4", "not_found", "profile", "rewards", "reward", "code", "earning",
+    "referrals", "coupons", "transactions",
 ]  # fmt: skip
 
 

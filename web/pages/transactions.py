@@ -108,7 +108,7 @@ def read_history(
         pending=pending or 0,
         traces=traces_of(conn, program_id, customer_id, [row.entry_id for row in rows]),
         nothing=earned_nothing(conn, program_id, customer_id, MOST_NOTHING)
-        if shown == "earned" and before is None
+        if shown in ("all", "earned") and before is None
         else [],
     )
 
