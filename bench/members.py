@@ -20,8 +20,12 @@ POINTS = 10
 
 
 def token_of(number: int) -> str:
-    """What the cookie of customer `number` holds."""
     return f"bench-{number}"
+
+
+def cookie_of(number: int) -> str:
+    """The cookie of customer `number`, as a browser sends it over https."""
+    return f"__Host-session-brewbar={token_of(number)}"
 
 
 def add_members(conn: Connection, entries: list[int]) -> None:

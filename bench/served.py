@@ -40,6 +40,14 @@ from web.settings import load_settings
 ROOT = Path(__file__).parent.parent
 SECRET = "a secret key for measuring that is long enough"
 BARE_PATH = "/bench/bare"
+# As it is served to customers: templates are compiled once, and cookies have their full names.
+PRODUCTION = {
+    "PASITO_ENVIRONMENT": "production",
+    "PASITO_BASE_URL": "https://localhost",
+    "PASITO_SECRET_KEYS": SECRET,
+    "PASITO_SMTP_HOST": "127.0.0.1",
+    "PASITO_MAIL_FROM": "cards@example.com",
+}
 
 bare_row = Table(
     "bench_bare_row",

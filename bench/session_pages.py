@@ -11,9 +11,9 @@ from statistics import median
 from bench.bars import Bar, at_least, below, shown
 from bench.django_page.serving import django_served, session_cookie
 from bench.load import get, load
-from bench.members import add_members, token_of
+from bench.members import add_members, cookie_of
 from bench.pages import BROWSER, CODED
-from bench.served import Place, place, served
+from bench.served import PRODUCTION, Place, place, served
 from tests.support.postgres import postgres_server
 from web.migrations import with_connection
 
@@ -38,7 +38,7 @@ def run(long: bool) -> list[Bar]:
         for database, url in ours.items():
             with_connection(url, lambda conn: add_members(conn, [ENTRIES] * PEOPLE))
             with (
-                served(here, url) as port,
+                served(here, url, **PRODUCTION) as port,
                 django_served(here, theirs[database], people=PEOPLE, entries=ENTRIES) as django_port,
             ):
                 bars += _profile(port, django_port, database, ROUNDS * (3 if long else 1))
@@ -48,7 +48,7 @@ def run(long: bool) -> list[Bar]:
 def _profile(port: int, django_port: int, database: str, rounds: int) -> list[Bar]:
     def asked(path: str, browser: dict[str, str]) -> Iterator[bytes]:
         headers = browser | {"accept_language": "en"}
-        return cycle([get(path, cookie=f"session-brewbar={token_of(n)}", **headers) for n in range(PEOPLE)])
+        return cycle([get(path, cookie=cookie_of(n), **headers) for n in range(PEOPLE)])
 
     page = "/brewbar/profile"
     ways = {
@@ -98,7 +98,10 @@ def history(long: bool) -> list[Bar]:
             if name == "PostgreSQL":
                 for url in (few_url, many_url):
                     with_connection(url, lambda conn: conn.exec_driver_sql("analyze"))
-            with served(here, few_url) as few, served(here, many_url) as many:
+            with (
+                served(here, few_url, **PRODUCTION) as few,
+                served(here, many_url, **PRODUCTION) as many,
+            ):
                 bars += _growth(few, many, name, ROUNDS * (3 if long else 1))
     return bars
 
@@ -109,7 +112,7 @@ def _growth(few: int, many: int, database: str, rounds: int) -> list[Bar]:
     found: dict[str, list[float]] = {name: [] for name in pages}
     for number in range(rounds + 1):
         for name, query in pages.items():
-            request = get(f"/brewbar/transactions{query}", cookie=f"session-brewbar={token_of(0)}", **CODED)
+            request = get(f"/brewbar/transactions{query}", cookie=cookie_of(0), **CODED)
             fast, slow = (
                 load(port, cycle([request]), seconds=SECONDS / 2, connections=1).must_be(200).percentile(0.5)
                 for port in (few, many)

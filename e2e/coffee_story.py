@@ -75,7 +75,9 @@ class Till:
         redeemed = self._ask("POST", f"{self._program}/customers/{self.ext_id}/redemptions", wanted)
         used = self._ask("POST", f"{self._program}/codes/{redeemed['code']}/use", {"orderId": "1003"})
         assert used["redemption"]["state"] == "used", used
-        self._say(f"Redeemed {redeemed['rewardTitle']} with the code {redeemed['code']}: the order of £8 is £3")
+        self._say(
+            f"Redeemed {redeemed['rewardTitle']} with the code {redeemed['code']}: the order of £8 is £3"
+        )
         self._changes("The discount is gone", {"balance": 0, "message": USED})
 
     def resets(self) -> int:
@@ -119,7 +121,9 @@ def tell(api: httpx.Client, program: str, say: Callable[[str], None]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("url", help="where Pasito runs")
     parser.add_argument("key", help="an API key with every scope")
     parser.add_argument("--program", default="brewbar")

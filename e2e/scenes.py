@@ -18,6 +18,7 @@ from web.loyalty.booking import Order
 from web.loyalty.link import make_link
 from web.loyalty.points import adjust
 from web.loyalty.program import load_program
+from web.loyalty.referral_code import code_for
 from web.tables import metadata
 
 LONG_NAME = "Wolfeschlegelsteinhausenbergerdorff María de los Ángeles"
@@ -57,6 +58,20 @@ def scene(
 @scene()
 def front_door(person: Person) -> None:
     person.opens("/brewbar")
+
+
+@scene()
+def front_door_invited(person: Person) -> None:
+    """By the link that a friend shared."""
+    environment = person.server.environment
+    [friend] = rows_of(environment["DATABASE_URL"], "customer", email_key="ben@example.com")
+
+    def work(conn: Any) -> str:
+        program = load_program(conn, "brewbar", _sealer(person))
+        assert program
+        return code_for(conn, program, friend["id"])
+
+    person.opens(f"/brewbar/r/{in_database(environment['DATABASE_URL'], work)}")
 
 
 @scene()

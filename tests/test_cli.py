@@ -13,9 +13,11 @@ import pytest
 import zxingcpp
 from click.testing import CliRunner, Result
 from PIL import Image
-from sqlalchemy import text, update
+from sqlalchemy import Connection, text, update
 
 from tests.conftest import SECRET, Fresh
+from tests.loyalty.friends import an_email, bring, loaded, referring, verified
+from tests.loyalty.people import new_customer
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
 from tests.support.rows import in_database, rows_of
@@ -429,3 +431,31 @@ def test_a_certificate_that_cannot_be_read_keeps_the_server_from_starting(
     said = complained(sqlite_command("serve", PORT=str(free_port()), **files))
     assert "Apple Wallet" in said
     assert "python -m web doctor" in said
+
+
+def test_a_referral_that_waits_is_told_with_its_reasons_and_judged_once(
+    data_dir: Path, fresh_database: Fresh
+) -> None:
+    url = fresh_database("sqlite")
+    command = commanding(data_dir, url)
+
+    def wait(conn: Connection) -> list[str]:
+        program = referring(loaded(conn))
+        ana = new_customer(conn, program, email=an_email("ana.novak@example.org"), name="Ana Novak")
+        friends = [bring(conn, program, ana, email=an_email(f"ana.novak{n}@example.org")) for n in range(2)]
+        return [verified(conn, program, found).id for found in friends]
+
+    good, bad = in_database(url, wait)
+    told = done(command("referral", "review", "--program", "brewbar"))
+    assert "Ana Novak / ana.novak@example.org brought ana.novak0@example.org" in told
+    assert "nearly the same" in told
+    assert "2 to look at." in told
+    assert "Both have their points" in done(command("referral", "approve", good, "--program", "brewbar"))
+    assert "Rejected" in done(command("referral", "reject", bad.upper(), "--program", "brewbar"))
+    for judged in (good, bad, "x"):
+        again = command("referral", "approve", judged, "--program", "brewbar")
+        assert again.exit_code == 1
+        assert "`referral review`" in again.output
+    assert "0 to look at." in done(command("referral", "review", "--program", "brewbar"))
+    [found] = rows_of(url, "referral", id=good)
+    assert (found["state"], found["reviewed_by"]) == ("rewarded", "support")

@@ -2,16 +2,22 @@
 
 import multiprocessing
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, column, inspect, table, text
 from sqlalchemy.schema import CheckConstraint
 
 from tests.support.postgres import PostgresServer
+from web.foundation.schema import Id, Moment, new_id, utc_now
+from web.loyalty.balance import find_balance
+from web.loyalty.ledger import find_by_key
+from web.loyalty.ledger_proof import rebuild_balances, verify
+from web.loyalty.lot import open_lots
 from web.migrations import current_revision, head_revision, upgrade, with_connection
 from web.tables import metadata
 
@@ -108,3 +114,76 @@ def test_a_command_waits_for_a_server_that_is_writing(tmp_path: Path) -> None:
         conn.execute(text("INSERT INTO number VALUES (2)"))
 
     with_connection(url, read_then_write)
+
+
+def test_points_that_were_booked_before_the_ledger_had_chains_are_in_them_now(empty_url: str) -> None:
+    upgrade(empty_url, "0001")
+    program_id, other_id, ana, bea = (new_id() for _ in range(4))
+    began = utc_now() - timedelta(days=300)
+    booked = [
+        *((program_id, ana, amount) for amount in (100, -30, 50, -110, 7)),
+        (program_id, bea, 12),
+        (other_id, bea, 5),
+    ]
+
+    def book(conn: Connection) -> None:
+        had: dict[tuple[str, str], int] = {}
+        for number, (its, whose, amount) in enumerate(booked):
+            had[its, whose] = had.get((its, whose), 0) + amount
+            row = {
+                "program_id": its,
+                "id": new_id(),
+                "customer_id": whose,
+                "amount": amount,
+                "balance_after": had[its, whose],
+                "reason": "Café ☕",
+                "source": "pos",
+                "key": f"order {number}",
+                "at": began + timedelta(hours=number, microseconds=number),
+            }
+            types = [column(name, Id()) for name in ("program_id", "id", "customer_id")]
+            names = ("amount", "balance_after", "reason", "source", "key")
+            its_table = table(
+                "ledger_entry", *types, *(column(name) for name in names), column("at", Moment())
+            )
+            conn.execute(its_table.insert(), row)
+        for (its, whose), available in had.items():
+            conn.execute(
+                table(
+                    "balance",
+                    column("program_id", Id()),
+                    column("customer_id", Id()),
+                    *(column(name) for name in ("available", "tier_points", "version")),
+                    column("updated_at", Moment()),
+                ).insert(),
+                {
+                    "program_id": its,
+                    "customer_id": whose,
+                    "available": available,
+                    "tier_points": available,
+                    "version": 1,
+                    "updated_at": began,
+                },
+            )
+
+    with_connection(empty_url, book)
+    upgrade(empty_url)
+
+    def look(conn: Connection) -> None:
+        for its in (program_id, other_id):
+            assert list(verify(conn, its, ())) == []
+            assert rebuild_balances(conn, its) == 0
+        for its, whose, available, in_lots in (
+            (program_id, ana, 17, [10, 7]),
+            (program_id, bea, 12, [12]),
+            (other_id, bea, 5, [5]),
+        ):
+            held = find_balance(conn, its, whose)
+            assert held is not None
+            assert held.available == available
+            assert [each.remaining for each in open_lots(conn, its, whose)] == in_lots
+        found = find_by_key(conn, program_id, "order 0")
+        assert found is not None
+        assert (found.reason, found.at) == ("Café ☕", began)
+
+    with_connection(empty_url, look)

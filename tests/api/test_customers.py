@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import httpx
+import jwt
 import pytest
 
 from tests.api.conftest import BASE, program_id_of
@@ -253,8 +254,6 @@ def test_tokens_open_what_they_are_for(
 
 
 def claims_of(token: str) -> dict[str, int]:
-    import jwt
-
     claims: dict[str, int] = jwt.decode(token, options={"verify_signature": False})
     return claims
 

@@ -34,7 +34,7 @@ EXAMPLES = 4
 def test_the_examples_are_of_the_shapes_that_are_read_and_written(handler: Any) -> None:
     asked = handler.opt["operation"]
     assert asked.summary
-    assert (asked.body is None) == (asked.example is None)
+    assert (asked.body is None and not asked.csv) == (asked.example is None)
     written = msgspec.json.encode(asked.answer_example)
     assert msgspec.json.decode(written, type=asked.answer) == asked.answer_example
     if asked.body is not None:
@@ -62,7 +62,8 @@ def test_the_document_and_its_page_come_from_this_server_alone(server: Server) -
     policy = page.headers["content-security-policy"]
     assert "unsafe" not in policy
     assert "script-src" not in policy
-    assert int(page.headers["content-length"]) < 14_000
+    # The whole reference, for programmers, in what two of a customer's pages weigh.
+    assert int(page.headers["content-length"]) < 28_000
     for path in document["paths"]:
         assert path in page.text
     if server.environment["DATABASE_URL"].startswith("sqlite"):

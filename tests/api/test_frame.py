@@ -3,14 +3,17 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import httpx
 import pytest
+from sqlalchemy.engine import Connection
 
 from tests.api.conftest import BASE, calling, new_key
 from tests.support.rows import in_database, rows_of
 from tests.support.serving import Server
 from web.foundation.idempotency import idempotency, purge_answers
+from web.foundation.schema import utc_now
 
 
 @pytest.mark.parametrize(
@@ -84,7 +87,7 @@ def test_who_guesses_keys_is_slowed_down_but_good_keys_beside_them_are_not(serve
 def test_the_same_key_and_body_are_answered_the_same_and_done_once(
     server: Server, api: httpx.Client, customer: Callable[..., str]
 ) -> None:
-    who = customer("once@example.org", balance=10)
+    who = customer("once@example.org", 10)
     change = [{"email": "once@example.org", "amount": 5, "reason": "Coffee"}]
     answers = [
         api.post(f"{BASE}/balance/increase", json=change, headers={"idempotency-key": key})
@@ -106,7 +109,7 @@ def test_the_same_key_and_body_are_answered_the_same_and_done_once(
 def test_many_at_once_with_one_key_are_one(
     server: Server, api: httpx.Client, customer: Callable[..., str]
 ) -> None:
-    who = customer("many@example.org", balance=0)
+    who = customer("many@example.org", 0)
     change = {"email": "many@example.org", "amount": 1, "reason": "Coffee"}
     start = threading.Barrier(12)
 
@@ -123,7 +126,7 @@ def test_many_at_once_with_one_key_are_one(
 
 
 def test_what_failed_is_heard_anew(api: httpx.Client, customer: Callable[..., str]) -> None:
-    customer("anew@example.org", balance=1)
+    customer("anew@example.org", 1)
     spend = {"email": "anew@example.org", "amount": 3, "reason": "Cake"}
     key = {"idempotency-key": "anew-1"}
     assert api.post(f"{BASE}/balance/decrease", json=spend, headers=key).status_code == 409
@@ -151,11 +154,7 @@ def test_answers_are_kept_for_a_week(server: Server, api: httpx.Client) -> None:
     api.post(f"{BASE}/locations", json={"slug": "week", "name": "W"}, headers={"idempotency-key": "week-1"})
     assert in_database(url, purge_answers) == 0
 
-    def age(conn):  # type: ignore[no-untyped-def]
-        from datetime import timedelta
-
-        from web.foundation.schema import utc_now
-
+    def age(conn: Connection) -> int:
         conn.execute(
             idempotency.update()
             .where(idempotency.c.key == "week-1")

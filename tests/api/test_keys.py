@@ -1,15 +1,21 @@
 """Who may call: keys and their scopes, programmes, customers' own tokens."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
+from uuid import uuid4
 
 import httpx
+import msgspec
 import pytest
 
 from tests.api.conftest import BASE, calling, new_key, program_id_of
+from tests.conftest import SECRET
 from tests.support.rows import in_database, rows_of
 from tests.support.serving import Server
+from web.api.index import OPERATIONS
 from web.foundation.schema import utc_now
+from web.foundation.sealing import Sealer
 from web.loyalty.program import create_program
 from web.loyalty.program_settings import ProgramSettings
 
@@ -60,13 +66,11 @@ def test_a_revoked_key_and_one_that_is_over_open_nothing(server: Server, api: ht
 
 
 def test_a_key_opens_no_other_programme_and_does_not_learn_which_there_are(server: Server) -> None:
-    def create(conn):  # type: ignore[no-untyped-def]
-        from tests.conftest import SECRET
-        from web.foundation.sealing import Sealer
-
-        return create_program(conn, "teahouse", ProgramSettings(name="Tea House"), Sealer((SECRET,)))
-
-    in_database(server.environment["DATABASE_URL"], create)
+    settings = ProgramSettings(name="Tea House")
+    in_database(
+        server.environment["DATABASE_URL"],
+        lambda conn: create_program(conn, "teahouse", settings, Sealer((SECRET,))),
+    )
     with (
         calling(server, new_key(server)) as brewbar,
         calling(server, new_key(server, slug="teahouse")) as tea,
@@ -78,6 +82,30 @@ def test_a_key_opens_no_other_programme_and_does_not_learn_which_there_are(serve
         # Without a programme in the address the key's own one is meant: Ana is not a customer there.
         assert tea.get("/v1/loyalty/ana@example.com").status_code == 404
         assert brewbar.get("/v1/loyalty/ana@example.com").status_code == 200
+
+
+def test_no_operation_opens_another_programme(server: Server) -> None:
+    """Every address, with a key of the wrong programme: nothing of the right one is told or changed."""
+    secret = stranger(server)
+    with calling(server, secret) as foreign:
+        for handler in OPERATIONS:
+            asked = handler.opt["operation"]
+            if "{program}" not in asked.paths[0]:
+                continue
+            path = re.sub(r"\{\w+\}", "ana@example.com", asked.paths[0].replace("{program}", "brewbar"))
+            body = None if asked.example is None else msgspec.to_builtins(asked.example)
+            answer = foreign.request(asked.method, path, json=body)
+            assert (asked.name, answer.status_code) == (asked.name, 403)
+
+
+def stranger(server: Server) -> str:
+    """A key with every scope, of a programme of its own."""
+    slug = f"stranger-{uuid4().hex[:8]}"
+    url = server.environment["DATABASE_URL"]
+    in_database(
+        url, lambda conn: create_program(conn, slug, ProgramSettings(name="Stranger"), Sealer((SECRET,)))
+    )
+    return new_key(server, slug=slug)
 
 
 def test_a_key_does_what_its_scopes_say_and_no_more(server: Server) -> None:

@@ -29,6 +29,7 @@ from web.foundation.delivery import (
     finish,
     has_due,
     replay,
+    untouched_since,
 )
 from web.foundation.schema import new_id, utc_now
 
@@ -327,3 +328,34 @@ async def test_workers_find_what_is_due_by_its_index_however_much_was_done(datab
     plan = await database.write(plan_of, lambda conn: claim(conn, 50))
     assert "ix_delivery_due" in plan
     assert "ix_delivery_lane" in plan
+
+
+async def test_what_is_behind_one_that_waits_is_not_looked_at_meanwhile(
+    database: Database, clock: Clock
+) -> None:
+    """Or a thousand letters to somebody who is away would be gone through at every look for work."""
+    ids = [await put(database, number=number) for number in range(3)]
+    await database.write(finish, await take_one(database), TryLater("away", timedelta(hours=1)))
+    assert not await database.read(has_due)
+    clock.now += timedelta(minutes=30)
+    other = await put(database)
+    assert await take(database) == [], "one that comes in between waits too"
+    clock.now += timedelta(minutes=31)
+    for expected in (*ids, other):
+        taken = await take_one(database)
+        assert taken.id == expected
+        await database.write(finish, taken, None)
+
+
+async def test_the_first_that_nobody_touched_is_one_that_could_have_left(
+    database: Database, clock: Clock
+) -> None:
+    first, begun = await put(database), clock.now
+    assert await database.read(untouched_since) == begun
+    clock.now += timedelta(minutes=1)
+    await put(database)
+    taken = await take_one(database)
+    assert taken.id == first
+    assert await database.read(untouched_since) is None, "the second cannot leave before the first"
+    await database.write(finish, taken, None)
+    assert await database.read(untouched_since) == clock.now

@@ -125,3 +125,11 @@ async def test_a_store_that_says_nothing_holds_nobody_up() -> None:
 )
 def test_one_subscriber_is_one_network(address: str, network: str) -> None:
     assert network_of(address) == network
+
+
+async def test_what_is_left_is_told_alike_in_memory_and_in_the_store(counting: Limits) -> None:
+    rule = Rule(f"left-{time.time()}", "3/minute")
+    counts = [await counting.count(rule, "a") for _ in range(4)]
+    assert [count.left for count in counts] == [2, 1, 0, 0]
+    assert [count.refused for count in counts] == [False, False, False, True]
+    assert all((count.most, count.seconds) == (3, 60) and 1 <= count.reset_in <= 60 for count in counts)

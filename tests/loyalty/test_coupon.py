@@ -82,7 +82,8 @@ async def test_forty_codes_for_a_hundred_people_go_to_forty_of_them_and_the_merc
         assert low[0]["codesLeft"] <= 10
         add_codes(conn, program.id, coupon_id, ["MORE-1", "MORE-2"])
         give(conn, program, coupon_id, new_customer(conn, program))
-        again = conn.scalars(select(event.c.properties).where(event.c.name == COUPON_RUNNING_LOW)).all()
+        told = select(event.c.properties).where(event.c.name == COUPON_RUNNING_LOW).order_by(event.c.id)
+        again = conn.scalars(told).all()
         assert [each["codesLeft"] for each in again if each["couponId"] == coupon_id][1:] == [1]
 
     await database.write(check)

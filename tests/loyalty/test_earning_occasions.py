@@ -56,10 +56,15 @@ async def test_each_occasion_earns_once_however_often_the_worker_tells_of_it(
     told = []
     for name, kind in OCCASIONS.items():
         await offer(database, program, kind)
-        told.append(an_event(program, name, ana, locationId=new_id(), linkKey="menu"))
+        told.append(an_event(program, name, ana, locationId=new_id(), linkKey="menu", role="advocate"))
     for happened in [*told, *told, an_event(program, event.CARD_OPENED, ana)]:
         await database.write(on_event, program, happened)
     assert await available(database, program, ana) == 10 * len(OCCASIONS)
+    friend = await database.write(new_customer, program)
+    await database.write(
+        on_event, program, an_event(program, event.REFERRAL_COMPLETED, friend, role="friend")
+    )
+    assert await available(database, program, friend) == 0
     # Nobody is there any more, or nobody was meant: nothing is made of it.
     stranger = new_id()
     for who in (stranger, None):

@@ -204,6 +204,10 @@ async def test_the_same_order_and_the_same_refund_count_once_and_another_of_that
         await database.write(order_refunded, program, "pos", "A-1", Refund(id="R-1", lines={"1": 400}))
     with pytest.raises(NoSuchOrder):
         await database.write(order_refunded, program, "shopify", "A-1", refund)
+    with pytest.raises(ValueError, match="an id of its own"):
+        await paid(
+            database, program, ana, an_order_of(lines=(Line(id="1", amount=1), Line(id="1", amount=2)))
+        )
     with pytest.raises(ValueError, match="no line 7"):
         await database.write(order_refunded, program, "pos", "A-1", Refund(id="R-2", lines={"7": 1}))
     assert (await cancelled(database, program, order)).points == 50
@@ -290,7 +294,9 @@ async def test_of_two_customers_who_are_one_no_fraction_is_lost(database: Databa
     await paid(database, program, ben, second)
     await database.write(merge, program, ben, ana, an_order())
     assert await database.read(carried, program.id, ana, flow_id) == 1
-    assert (await paid(database, program, ana, an_order_of(25))).points == 1
+    # The till may go on with the old name for a while, and repeat itself.
+    assert (await paid(database, program, ben, an_order_of(25))).points == 1
+    assert (await paid(database, program, ben, second)).is_repeat
     assert (await cancelled(database, program, second)).points == 1
     assert (await cancelled(database, program, first)).points == 0
     assert await database.read(carried, program.id, ana, flow_id) == Fraction(1, 2) - 1

@@ -25,6 +25,7 @@ from web.loyalty.balance import find_balance
 from web.loyalty.booking import KeyReused, LedgerError, NotEnough, Order
 from web.loyalty.code_pool import codes_left, load_codes, take_code
 from web.loyalty.customer import confirm_address
+from web.loyalty.earning_rules import Line
 from web.loyalty.event import REWARD_REDEEMED_IN_STORE, REWARD_REDEEMED_ONLINE, event
 from web.loyalty.event_catalogue import check_properties
 from web.loyalty.lot import open_lots
@@ -43,6 +44,8 @@ from web.loyalty.offer import (
 )
 from web.loyalty.points import earn
 from web.loyalty.program import Program, load_program
+from web.loyalty.purchase import order_paid, order_refunded
+from web.loyalty.purchase_record import Paid, Refund
 from web.loyalty.redeeming import RESERVED_MINUTES, cancel, issue, lapse, mark_used, redeem, return_order
 from web.loyalty.redemption import (
     Redemption,
@@ -299,9 +302,9 @@ async def test_a_code_is_used_once_and_an_order_that_comes_back_gives_the_reward
         mark_used(conn, program, second.id, order_ref="1001")
         with pytest.raises(LimitReached):
             buy(conn, program, who, what)
-        returned = msgspec.structs.replace(BACK, key="order:1001:cancel")
-        assert len(return_order(conn, program, "1001", returned)) == 2
-        assert return_order(conn, program, "1001", returned) == []
+        assert return_order(conn, program, "1001", BACK, new_id()) == [], "not by this customer"
+        assert len(return_order(conn, program, "1001", BACK)) == 2
+        assert return_order(conn, program, "1001", BACK) == []
         assert points_of(conn, program, who) == (500, 0)
         assert in_lots(conn, program, who) == 500
         assert stock_of(conn, program, what) == 9
@@ -310,6 +313,30 @@ async def test_a_code_is_used_once_and_an_order_that_comes_back_gives_the_reward
         costless = buy(conn, program, who, free)
         assert (costless.cost, costless.entry_id) == (0, None)
         assert cancel(conn, program, costless.id, BACK).state == "returned"
+
+    await database.write(story)
+
+
+async def test_an_order_that_is_refunded_in_full_gives_its_rewards_back_before_its_points_are_taken(
+    database: Database, program: Program
+) -> None:
+    """B3, and nobody is in debt for a reward that they do not have any more."""
+
+    def story(conn: Connection) -> None:
+        who = a_member(conn, program, 0)
+        lines = (Line(id="1", amount=6000), Line(id="2", amount=4000))
+        order = Paid(source="pos", id="B3", paid_at=utc_now(), lines=lines)
+        earned = order_paid(conn, program, who, order).points
+        assert earned >= 100
+        what = offer(conn, program, cost=earned, stock=3)
+        bought = buy(conn, program, who, what)
+        mark_used(conn, program, bought.id, order_ref="B3")
+        for line, state, stock in (("1", "used", 2), ("2", "returned", 3)):
+            order_refunded(conn, program, "pos", "B3", Refund(id=line, lines={line: 10_000}))
+            after = find_redemption(conn, program.id, bought.id)
+            assert after is not None
+            assert (after.state, stock_of(conn, program, what)) == (state, stock)
+        assert points_of(conn, program, who) == (0, 0) == (in_lots(conn, program, who), 0)
 
     await database.write(story)
 

@@ -223,7 +223,7 @@ def _kinds(operation: Operation) -> list[str]:
     kinds = [*EVERYWHERE, *operation.failures, "not-found"]
     if operation.query is not None:
         kinds.append("invalid")
-    if operation.body is not None:
+    if operation.body is not None or operation.csv:
         kinds += ["invalid", "too-large", "media-type"]
     if operation.writes:
         kinds += ["key-reused", "gone"]

@@ -106,6 +106,7 @@ def _operation(
 ) -> dict[str, Any]:
     parameters = [_resolve(document, each) for each in operation["parameters"]]
     body = _media(operation["requestBody"]) if "requestBody" in operation else None
+    media_type = next(iter(operation["requestBody"]["content"])) if body else ""
     status, answer = next(
         (status, each) for status, each in operation["responses"].items() if status.startswith("2")
     )
@@ -127,7 +128,7 @@ def _operation(
             for each in parameters
         ],
         "fields": fields_of(document, body["schema"]) if body else [],
-        "curl": _curl(server, path, method.upper(), parameters, body),
+        "curl": _curl(server, path, method.upper(), parameters, body, media_type),
         "status": status,
         "answer": json.dumps(_media(answer)["example"], indent=2, ensure_ascii=False),
         # What is answered is always there: only of what is asked does it matter.
@@ -147,7 +148,12 @@ def _operation(
 
 
 def _curl(
-    server: str, path: str, method: str, parameters: list[dict[str, Any]], body: dict[str, Any] | None
+    server: str,
+    path: str,
+    method: str,
+    parameters: list[dict[str, Any]],
+    body: dict[str, Any] | None,
+    media_type: str,
 ) -> str:
     for each in parameters:
         if each["in"] == "path":
@@ -161,8 +167,13 @@ def _curl(
     if method != "GET":
         lines.append("  -H 'Idempotency-Key: …'")
     if body is not None:
-        text = json.dumps(body["example"], ensure_ascii=False).replace("'", "'\\''")
-        lines += ["  -H 'Content-Type: application/json'", f"  -d '{text}'"]
+        is_json = media_type == "application/json"
+        text = json.dumps(body["example"], ensure_ascii=False) if is_json else body["example"]
+        quoted = text.replace("'", "'\\''")
+        lines += [
+            f"  -H 'Content-Type: {media_type}'",
+            f"  {'-d' if is_json else '--data-binary'} '{quoted}'",
+        ]
     return " \\\n".join(lines)
 
 

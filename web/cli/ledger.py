@@ -14,10 +14,8 @@ from web.foundation.snapshot import with_snapshot
 from web.loyalty import clock
 from web.loyalty.checkpoint import checkpoints_of, make_checkpoint, public_keys
 from web.loyalty.ledger import Entry, find_entry
-from web.loyalty.ledger_proof import Fault, Summary, rebuild_balances, verify
+from web.loyalty.ledger_proof import VERIFIED, Fault, Summary, rebuild_balances, verify
 from web.loyalty.program import Program, versions
-
-VERIFIED = "ledger verify"
 
 
 @click.group()

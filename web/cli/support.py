@@ -14,8 +14,10 @@ from web.foundation import delivery
 from web.foundation.address import BadEmailError, BadPhoneError, parse_email, parse_phone
 from web.foundation.tokens import for_url
 from web.loyalty.address_change import agree
+from web.loyalty.booking import Order
 from web.loyalty.customer import find_by_address
 from web.loyalty.customer_link import NoPass, make_download_link, make_session_link
+from web.loyalty.merging import MERGED, NotMergeable, merge
 from web.loyalty.program import Program
 
 FC = TypeVar("FC", bound=Callable[..., Any])
@@ -120,6 +122,28 @@ def customer_agree(context: Context, slug: str, email: str | None, phone: str | 
     if outcome not in said:
         raise click.ClickException("No change of address waits there, or the new one is another customer's.")
     click.echo(said[outcome])
+
+
+@customer.command("merge")
+@click.option("--program", "slug", required=True, help="The programme's slug.")
+@click.argument("from_id", type=click.UUID)
+@click.argument("into_id", type=click.UUID)
+@click.option("--by", "actor", help="Who decided it, for the ledger.")
+@click.pass_obj
+def customer_merge(context: Context, slug: str, from_id: UUID, into_id: UUID, actor: str | None) -> None:
+    """Make one customer of two who are the same person: all of FROM_ID becomes INTO_ID's. It cannot be undone."""
+
+    def work(conn: Connection) -> str:
+        program = context.program(conn, slug)
+        order = Order(key=None, reason=MERGED, source="support", actor=actor)
+        booked = merge(conn, program, str(from_id), str(into_id), order)
+        scale = program.settings.scale
+        return f"{from_id} stands for {into_id} now, who can spend {booked.available / 10**scale:.{scale}f}."
+
+    try:
+        click.echo(context.in_transaction(work))
+    except NotMergeable as error:
+        raise click.ClickException(f"Not merged: {error}.") from None
 
 
 def _find(

@@ -12,9 +12,10 @@ from sqlalchemy.engine import Connection, make_url
 
 from web.app import ROOT
 from web.complaints import MIGRATE, complaint
+from web.doctor.ledger import look_at_ledger
 from web.doctor.programs import look_at_programs
 from web.foundation.database import Database, open_database
-from web.foundation.delivery import WAITING, backlog, delivery
+from web.foundation.delivery import backlog, untouched_since
 from web.foundation.finding import Finding
 from web.foundation.languages import Catalogues
 from web.foundation.schema import utc_now
@@ -81,6 +82,7 @@ async def _examined(database: Database, settings: Settings) -> list[Finding]:
     findings.append(Finding("ok", f"The schema is current ({state.revision})."))
     languages = Catalogues.load(ROOT / "locales").languages
     findings += await _read(database, _waiting)
+    findings += await _read(database, lambda conn: list(look_at_ledger(conn)))
     return findings + await _read(
         database, lambda conn: list(look_at_programs(conn, Sealer(settings.secret_keys), languages, settings))
     )
@@ -136,9 +138,7 @@ def _waiting(conn: Connection) -> list[Finding]:
     """What waits to go out. Looked at by when it was due, since one that is tried again later is in good hands."""
     now, found = utc_now(), backlog(conn)
     untouched = [
-        conn.scalar(
-            select(func.min(delivery.c.due_at)).where(delivery.c.state == WAITING, delivery.c.tries == 0)
-        ),
+        untouched_since(conn),
         conn.scalar(select(func.min(event.c.at)).where(event.c.dispatched_at.is_(None))),
     ]
     findings = []

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlalchemy.engine import Connection
 
 from web.doctor.webhooks import look_at_webhooks
 from web.foundation.finding import Finding
 from web.foundation.sealing import CannotOpen, Sealer
 from web.foundation.theme import PAPER, contrast
+from web.loyalty.earning_flow import earning_flow
+from web.loyalty.multiplier import multiplier
 from web.loyalty.program import Program, load_program, versions
 from web.loyalty.program_settings import Localised, ProgramSettings
 from web.loyalty.reward import reward
@@ -99,8 +101,12 @@ def _localised(decided: ProgramSettings) -> Iterator[tuple[str, Localised]]:
 
 
 def _missing_in_rows(conn: Connection, program_id: str, language: str) -> Iterator[str]:
-    for name, title in (("reward", reward.c.title), ("tier", tier.c.name)):
-        table = title.table
-        for texts in conn.scalars(select(title).where(table.c.program_id == program_id)):
+    for name, title, shown in (
+        ("reward", reward.c.title, reward.c.active.is_(True)),
+        ("tier", tier.c.name, tier.c.active.is_(True)),
+        ("way to earn", earning_flow.c.title, earning_flow.c.active.is_(True)),
+        ("campaign", multiplier.c.name, true()),
+    ):
+        for texts in conn.scalars(select(title).where(title.table.c.program_id == program_id, shown)):
             if texts and not texts.get(language):
                 yield f"the {name} {next(iter(texts.values()))!r}"

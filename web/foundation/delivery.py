@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    ColumnElement,
     Index,
     Integer,
     String,
@@ -170,21 +171,13 @@ def claim(conn: Connection, most: int, but: Collection[str] = ()) -> list[Delive
     Those of the kinds in `but` are left lying.
     """
     now = utc_now()
-    earlier = delivery.alias("earlier")
     due = (
         select(delivery.c.program_id, delivery.c.id)
         .where(
             delivery.c.state == WAITING,
             delivery.c.due_at <= now,
             *([delivery.c.kind.not_in(but)] if but else []),
-            ~exists().where(
-                and_(
-                    earlier.c.program_id == delivery.c.program_id,
-                    earlier.c.lane == delivery.c.lane,
-                    earlier.c.id < delivery.c.id,
-                    earlier.c.state == WAITING,
-                )
-            ),
+            _is_first_of_its_lane(),
         )
         .order_by(delivery.c.due_at)
         .limit(most)
@@ -237,7 +230,7 @@ def finish(conn: Connection, taken: Delivery, error: Exception | None) -> str:
             wish = error.after if isinstance(error, TryLater) and error.after else timedelta()
             pause = PAUSES[taken.tries - 1] * random.uniform(0.8, 1.2)  # noqa: S311 - spreads the load
             state, due = WAITING, now + max(pause, wish)
-    conn.execute(
+    changed = conn.execute(
         update(delivery)
         .where(
             delivery.c.program_id == taken.program_id,
@@ -254,8 +247,38 @@ def finish(conn: Connection, taken: Delivery, error: Exception | None) -> str:
             **({"tries": taken.tries - 1} if isinstance(error, Wait) else {}),
             last_error=None if error is None else f"{type(error).__name__}: {error}"[:500],
         )
-    )
+    ).rowcount
+    if state == WAITING and changed:
+        _let_followers_wait(conn, taken, due)
     return state
+
+
+def _let_followers_wait(conn: Connection, first: Delivery, due: datetime) -> None:
+    """What is behind it in its lane cannot leave before it; due all the while, each look for work would meet it."""
+    this = delivery.alias("this")
+    lane = select(this.c.lane).where(this.c.program_id == first.program_id, this.c.id == first.id)
+    conn.execute(
+        update(delivery)
+        .where(
+            delivery.c.program_id == first.program_id,
+            delivery.c.lane == lane.scalar_subquery(),
+            delivery.c.state == WAITING,
+            delivery.c.due_at < due,
+        )
+        .values(due_at=due)
+    )
+
+
+def _is_first_of_its_lane() -> ColumnElement[bool]:
+    earlier = delivery.alias("earlier")
+    return ~exists().where(
+        and_(
+            earlier.c.program_id == delivery.c.program_id,
+            earlier.c.lane == delivery.c.lane,
+            earlier.c.id < delivery.c.id,
+            earlier.c.state == WAITING,
+        )
+    )
 
 
 # Made once: SQLAlchemy remembers with a statement how it is compiled.
@@ -370,6 +393,16 @@ def backlog(conn: Connection) -> Backlog:
     ).one()
     dead = conn.scalar(select(func.count()).where(delivery.c.state == DEAD)) or 0
     return Backlog(waiting, dead, oldest)
+
+
+def untouched_since(conn: Connection) -> datetime | None:
+    """When the first was due of those that could have left and that nobody has tried."""
+    due: datetime | None = conn.scalar(
+        select(func.min(delivery.c.due_at)).where(
+            delivery.c.state == WAITING, delivery.c.tries == 0, _is_first_of_its_lane()
+        )
+    )
+    return due
 
 
 def purge_deliveries(conn: Connection) -> int:

@@ -1,4 +1,4 @@
-"""Translation while a template is compiled, not while it is shown: half of an ordinary page's time.
+"""What can be done while a template is compiled need not be done while it is shown: most of an ordinary page's time.
 
 Each language has its own compiled templates, so a literal `_("…")` can become the words themselves and its
 placeholders ordinary output expressions:
@@ -10,6 +10,7 @@ placeholders ordinary output expressions:
 | `ngettext("%(num)s point", "%(num)s points", n)` | the form for `n`, escaped; `num` as the region has it |
 | `_(variable)` | looked up when shown, for a text marked with `N_` in Python |
 | `asset("css/app.css")` | the asset's address |
+| `{% include "_part.html" %}` | the part, as if it stood there: nothing is looked up, no context copied |
 
 Indentation is left out of everything but `.txt` templates: 4 to 5 % of a compressed page. So a template must
 not rely on it, as in a `<pre>`; values keep theirs.
@@ -20,7 +21,7 @@ A placeholder without a value, or an asset that is not there, stops the template
 
 import re
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import Any, cast
 
 from jinja2 import Environment, TemplateAssertionError, nodes
 from jinja2.visitor import NodeTransformer
@@ -41,6 +42,12 @@ class FoldingEnvironment(Environment):
         """Whether values are escaped: in everything but `.txt` templates."""
         return name is None or not name.endswith(".txt")
 
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """`view.name`: a mapping's own value comes first, where Jinja would ask for a method of that name."""
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
     def plural_form(self, number: int) -> int:
         """Called by compiled templates."""
         return self.catalogue.form(abs(number))
@@ -53,11 +60,23 @@ class FoldingEnvironment(Environment):
         _Folding(self, name, filename).visit(template)
         return template
 
+    def part(self, name: str) -> list[nodes.Node] | None:
+        """What stands in a template that another includes; None for one that has to be asked for each time.
+
+        That is one with blocks, or any while it may still change.
+        """
+        if self.auto_reload or self.loader is None:
+            return None
+        source, filename, _ = self.loader.get_source(self, name)
+        template = self._parse(source, name, filename)
+        return None if any(template.find_all((nodes.Block, nodes.Extends))) else template.body
+
 
 class _Folding(NodeTransformer):
     def __init__(self, environment: FoldingEnvironment, name: str | None, filename: str | None) -> None:
         self._catalogue = environment.catalogue
         self._address = environment.address
+        self._part = environment.part
         self._name, self._filename = name, filename
         self._functions: dict[str, Callable[[nodes.Call], nodes.Expr]] = {
             "_": self._gettext,
@@ -71,6 +90,13 @@ class _Folding(NodeTransformer):
         if isinstance(node.node, nodes.Name) and (fold := self._functions.get(node.node.name)):
             return cast(nodes.Expr, fold(node).set_lineno(node.lineno, override=True))
         return node
+
+    def visit_Include(self, node: nodes.Include) -> nodes.Node:  # noqa: N802
+        name = node.template
+        if not isinstance(name, nodes.Const) or not node.with_context or node.ignore_missing:
+            return node
+        part = self._part(name.value)
+        return node if part is None else nodes.Scope(part).set_lineno(node.lineno)
 
     def visit_Output(self, node: nodes.Output) -> nodes.Output:  # noqa: N802
         """Each part of a joined text is written on its own: same output, and constants melt together."""

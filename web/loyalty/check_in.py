@@ -56,7 +56,7 @@ def check_in_at(
     A check-in that earns nothing is one all the same. Raises: UnknownLocation.
     """
     at = at or utc_now()
-    lock_balance(conn, program.id, customer_id)
+    customer_id = lock_balance(conn, program.id, customer_id).customer_id
     name = conn.scalar(
         select(location.c.name).where(location.c.program_id == program.id, location.c.id == location_id)
     )

@@ -183,7 +183,8 @@ def assign(
         raise CouponGone
     if find_contact(conn, program.id, customer_id) is None:
         raise NoSuchCustomer
-    lock_balance(conn, program.id, customer_id)
+    # Whoever was merged into another by now is that other.
+    customer_id = lock_balance(conn, program.id, customer_id).customer_id
     of_them = (coupon_code.c.coupon_id == given.id, coupon_code.c.customer_id == customer_id)
     known = _find(conn, program.id, *of_them, coupon_code.c.key == key)
     if known is not None:

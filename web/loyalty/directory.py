@@ -150,7 +150,8 @@ _ENTRANT = (
         touch.c.campaign.label("utm_campaign"),
         CODE_THAT_BROUGHT.label("referred_by"),
         OWN_CODE.label("referral_code"),
-        func.coalesce(EARNED, 0).label("referral_earned"),
+        # PostgreSQL makes a decimal of a sum of whole numbers.
+        cast(func.coalesce(EARNED, 0), Amount).label("referral_earned"),
     )
     .join_from(
         customer,

@@ -80,7 +80,7 @@ def run_flow(
     judged = judge(conn, program, flow, held, happened)
     if not judged.is_granted:
         raise (LimitReached if judged.is_over_limit else NotEarned)(judged.trace)
-    return _give(conn, program, flow, customer_id, happened, judged, key, source, actor)
+    return _give(conn, program, flow, held.customer_id, happened, judged, key, source, actor)
 
 
 def happened_to(
@@ -110,7 +110,7 @@ def happened_to(
                 conn,
                 program,
                 flow,
-                customer_id,
+                held.customer_id,
                 happened,
                 judge(conn, program, flow, held, happened),
                 key,

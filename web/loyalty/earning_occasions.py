@@ -8,7 +8,16 @@ from web.loyalty import event
 from web.loyalty.booking import LedgerError
 from web.loyalty.customer import customer
 from web.loyalty.earning import happened_to
-from web.loyalty.earning_rules import BIRTHDAY, INSTALL, LINK_CLICK, PROFILE, SCAN, VERIFY, Happening
+from web.loyalty.earning_rules import (
+    BIRTHDAY,
+    INSTALL,
+    LINK_CLICK,
+    PROFILE,
+    REFERRAL,
+    SCAN,
+    VERIFY,
+    Happening,
+)
 from web.loyalty.program import Program
 
 # A check-in and a purchase judge their flows themselves, because their answers say what was earned.
@@ -18,6 +27,7 @@ OCCASIONS = {
     event.CARD_CLICKED: LINK_CLICK,
     event.CUSTOMER_SCANNED: SCAN,
     event.CUSTOMER_BIRTHDAY: BIRTHDAY,
+    event.REFERRAL_COMPLETED: REFERRAL,
 }
 
 
@@ -32,6 +42,9 @@ def on_event(conn: Connection, program: Program, happened: event.Event) -> None:
     if kind is None or not _is_there(conn, program.id, who):
         return
     told = happened.properties
+    if kind == REFERRAL and told.get("role") != "advocate":
+        # Each side has an event of its own; who brought a friend is the one who did something.
+        return
     facts = Happening(
         at=happened.at,
         location_id=told.get("locationId"),

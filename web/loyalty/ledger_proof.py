@@ -15,11 +15,15 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.schema import utc_now
 from web.loyalty.balance import balance, lock_row
-from web.loyalty.checkpoint import Checkpoint, Root, checkpoints_of, root_of
+from web.loyalty.checkpoint import Checkpoint, Root, checkpoints_of, ledger_checkpoint, root_of
 from web.loyalty.ledger import AVAILABLE, CUSTOMERS_ACCOUNTS, GENESIS, PENDING, Entry, hash_of, ledger_entry
 from web.loyalty.ledger_chain import Booked, Chain, Opened, chains
 from web.loyalty.lot import lot, lot_use
 from web.loyalty.points import GIVING
+from web.loyalty.program import program
+
+# Under what name the clock's book keeps when the whole ledger was proven last, and how many faults were found.
+VERIFIED = "ledger verify"
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,6 +196,9 @@ def _verify_strays(conn: Connection, program_id: str) -> Iterator[Fault]:
         select(lot_use.c.entry_id).where(lot_use.c.program_id == program_id, ~there).distinct()
     ):
         yield Fault(customer_id=None, entry_id=entry_id, what="lots were used for an entry that is not there")
+    known = exists().where(program.c.id == ledger_checkpoint.c.program_id)
+    for at in conn.scalars(select(ledger_checkpoint.c.at).where(~known)):
+        yield Fault(customer_id=None, at=at, what="a checkpoint is of no programme")
     there = exists().where(
         its.c.program_id == ledger_entry.c.program_id, its.c.id == ledger_entry.c.reverses_id
     )

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Table, UniqueConstraint, and_, exists, fun
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.util import ClauseAdapter
 
+from web.foundation.languages import N_
 from web.foundation.schema import metadata, utc_now
 from web.loyalty import held_tier, lot
 from web.loyalty.aftermath import conclude, pay_debt, what_is_left
@@ -38,6 +39,7 @@ _LENT = (("email", "email_key", "email_verified_at"), ("phone", "phone_verified_
 _TOLD = (("name",), ("birthday",))
 
 
+MERGED = N_("From your other card")
 _OUT, _IN = (AVAILABLE, TRANSFER), (TRANSFER, AVAILABLE)
 
 

@@ -30,6 +30,7 @@ from web.loyalty.purchase_record import (
     keep_refund,
     key_of,
 )
+from web.loyalty.redeeming import lock_rewards_in, return_order
 from web.loyalty.referral_signals import Purchase
 
 BOUGHT, REFUNDED, CANCELLED = N_("Purchase"), N_("Refund"), N_("Order cancelled")
@@ -53,15 +54,19 @@ def order_paid(conn: Connection, program: Program, customer_id: str, order: Paid
     """Let every purchase flow judge an order. The same order again gives the same answer and nothing more.
 
     What it earns waits for the programme's `hold_days`. Raises: KeyReused for another order of this name, and what
-    `points.earn` raises.
+    `points.earn` raises; ValueError where two lines have the same id.
     """
+    if len({line.id for line in order.lines}) < len(order.lines):
+        raise ValueError("each line of an order needs an id of its own")
     counted = sum(line.amount for line in order.lines if not line.gift_card)
     # First, because it locks two balances in an order of its own.
     referral_reward.on_purchase(conn, program, customer_id, _for_referral(order, counted))
     held = lock_balance(conn, program.id, customer_id)
-    asked = _sum_of([customer_id, order])
+    # Who was named may have become another customer since.
+    customer_id = held.customer_id
+    asked = _sum_of(order)
     if known := find_purchase(conn, program.id, order.source, order.id):
-        if known.asked_hash != asked:
+        if (known.asked_hash, known.customer_id) != (asked, customer_id):
             raise KeyReused(key_of(order.source, order.id, "earn"))
         return _told_before(conn, program.id, known)
     happened = Happening(
@@ -114,6 +119,7 @@ def _take_back(
     found = find_purchase(conn, program.id, source, order_id)
     if found is None:
         raise NoSuchOrder(f"{source} {order_id}")
+    lock_rewards_in(conn, program, order_id, found.customer_id)
     held = lock_balance(conn, program.id, found.customer_id)
     asked = _sum_of([what, refund])
     if known := find_refund(conn, program.id, found.id, what):
@@ -124,6 +130,11 @@ def _take_back(
     found = find_purchase(conn, program.id, source, order_id)
     assert found is not None, "it was just there"
     back, refunded = _refund_lines(found, refund)
+    if all(refunded[line["id"]] == line["amount"] for line in found.lines):
+        # Before anything is taken: the points that paid for its rewards may be needed (B3).
+        returned = Order(key=None, reason=reason, source=source[:40], source_ref=order_id)
+        return_order(conn, program, order_id, returned, found.customer_id)
+        held = lock_balance(conn, program.id, found.customer_id)
     total = sum(
         _settle(conn, program.id, row, found, refunded) for row in _earnings(conn, program.id, found.id)
     )

@@ -78,16 +78,16 @@ def redeem(
     Raises: CannotRedeem in all its kinds, NotEnough, InMirrorMode, KeyReused. Nothing was changed then.
     """
     now = now or utc_now()
-    offered = find_reward(conn, program.id, reward_id)
-    if offered is not None and offered.stock is not None:
-        offered = find_reward(conn, program.id, reward_id, lock=True)
-    who = find_contact(conn, program.id, customer_id)
-    if who is None:
+    offered = _lock_stock(conn, program, reward_id)
+    if find_contact(conn, program.id, customer_id) is None:
         raise UnknownCustomer
     held = lock_balance(conn, program.id, customer_id)
+    # Whoever was merged into another by now is that other.
+    who = find_contact(conn, program.id, held.customer_id)
+    assert who is not None, "a balance is somebody's"
     known = find_where(conn, program.id, redemption.c.key == key)
     if known is not None:
-        if (known.customer_id, known.reward_id) != (customer_id, reward_id):
+        if (known.customer_id, known.reward_id) != (who.id, reward_id):
             raise KeyReused(key)
         return known
     if offered is None or not is_offered(offered, now):
@@ -96,7 +96,7 @@ def redeem(
     row: dict[str, Any] = {
         "program_id": program.id,
         "id": new_id(),
-        "customer_id": customer_id,
+        "customer_id": who.id,
         "reward_id": reward_id,
         "key": key,
         "state": "reserved" if hold else "issued",
@@ -207,15 +207,26 @@ def cancel(conn: Connection, program: Program, redemption_id: str, order: Order)
     return _end(conn, program, was, "returned", order, utc_now())
 
 
-def return_order(conn: Connection, program: Program, order_ref: str, order: Order) -> list[Redemption]:
-    """Give back whatever was redeemed in an order that was returned or cancelled. Each of them once.
+def return_order(
+    conn: Connection, program: Program, order_ref: str, order: Order, customer_id: str | None = None
+) -> list[Redemption]:
+    """Give back whatever was redeemed in an order that was returned or cancelled, by one customer or by anybody.
 
-    `order.key` begins the key of each entry.
+    Each of them once, whoever asks again; `order.key` is not needed for that.
     """
+    once = msgspec.structs.replace(order, key=None)
     return [
-        cancel(conn, program, each, msgspec.structs.replace(order, key=f"{order.key}:{each}"))
-        for each in redemptions_in(conn, program.id, order_ref)
+        cancel(conn, program, each.id, once)
+        for each in redemptions_in(conn, program.id, order_ref, customer_id)
     ]
+
+
+def lock_rewards_in(conn: Connection, program: Program, order_ref: str, customer_id: str) -> None:
+    """For who is going to lock the customer's balance and may then `return_order`: rewards are locked first."""
+    for reward_id in sorted(
+        {each.reward_id for each in redemptions_in(conn, program.id, order_ref, customer_id)}
+    ):
+        _lock_stock(conn, program, reward_id)
 
 
 def lapse(conn: Connection, program: Program, redemption_id: str, now: datetime) -> Redemption | None:
@@ -310,11 +321,17 @@ def _lock(conn: Connection, program: Program, redemption_id: str) -> Redemption:
     seen = find_redemption(conn, program.id, redemption_id)
     if seen is None:
         raise CodeNotGood("unknown")
-    bought = find_reward(conn, program.id, seen.reward_id)
-    if bought is not None and bought.stock is not None:
-        find_reward(conn, program.id, seen.reward_id, lock=True)
+    _lock_stock(conn, program, seen.reward_id)
     lock_balance(conn, program.id, seen.customer_id)
     return _found(conn, program, redemption_id)
+
+
+def _lock_stock(conn: Connection, program: Program, reward_id: str) -> Reward | None:
+    """The reward, and where it has a stock, nobody else changes it until the commit."""
+    found = find_reward(conn, program.id, reward_id)
+    if found is None or found.stock is None:
+        return found
+    return find_reward(conn, program.id, reward_id, lock=True)
 
 
 def _end(

@@ -192,15 +192,17 @@ def spellings_of(typed: str) -> set[str]:
     return spellings
 
 
-def redemptions_in(conn: Connection, program_id: str, order_ref: str) -> list[str]:
-    """What was redeemed in an order and not given back: ids, in the order in which their rows are locked."""
-    return list(
-        conn.scalars(
-            select(redemption.c.id)
-            .where(redemption.c.program_id == program_id, redemption.c.order_ref == order_ref, _COUNTS)
-            .order_by(redemption.c.reward_id, redemption.c.customer_id, redemption.c.id)
-        )
+def redemptions_in(
+    conn: Connection, program_id: str, order_ref: str, customer_id: str | None = None
+) -> list[Redemption]:
+    """What was redeemed in an order and not given back, by one customer or by anybody, the earliest first."""
+    wanted = select(*_COLUMNS).where(
+        redemption.c.program_id == program_id, redemption.c.order_ref == order_ref, _COUNTS
     )
+    if customer_id is not None:
+        wanted = wanted.where(redemption.c.customer_id == customer_id)
+    rows = conn.execute(wanted.order_by(redemption.c.reward_id, redemption.c.id))
+    return [Redemption(**row._mapping) for row in rows]
 
 
 def due_redemptions(conn: Connection, now: datetime, most: int) -> list[tuple[str, str]]:

@@ -170,7 +170,8 @@ class Visitor:
 
     def form_token(self) -> str:
         """A token for forms, bound to what this browser keeps; "" for one that keeps nothing."""
-        return next((make_token(self.site.sealer, self.program.id, secret) for secret in self._secrets), "")
+        secret = next((kept for name in KEPT if (kept := self._kept(name))), None)
+        return make_token(self.site.sealer, self.program.id, secret) if secret else ""
 
     # How it is answered
 

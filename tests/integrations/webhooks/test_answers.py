@@ -16,7 +16,7 @@ from tests.loyalty.people import new_customer
 from tests.support.ports import free_port
 from tests.support.receiver import Receiver, Reply
 from web.foundation import outgoing
-from web.foundation.delivery import Delivery, enqueue
+from web.foundation.delivery import Delivery, enqueue, has_due
 from web.foundation.outgoing import Outgoing
 from web.foundation.schema import utc_now
 from web.foundation.sealing import Sealer
@@ -115,6 +115,8 @@ async def test_ten_lost_letters_in_a_row_pause_it_and_resuming_sends_them_in_ord
     assert await office.database.read(backlog_of, office.program.id, endpoint_id) == (2, 10)
     heard = len(receiver.requests)
     await office.happen("Customer tapped", None, number=12)
+    await office.work_off()
+    assert not await office.database.read(has_due), "what waits costs nobody a look"
     await office.let_time_pass()
     await office.work_off()
     assert len(receiver.requests) == heard == 100, "nothing is sent while it is paused"

@@ -13,7 +13,13 @@ from web.foundation.database import Database
 from web.foundation.delivery import Delivery, Drop, TryLater, Wait
 from web.foundation.outgoing import OVERALL_SECONDS, Answer, BadTarget, NoAnswer, Outgoing
 from web.foundation.sealing import CannotOpen, Sealer
-from web.integrations.webhooks.endpoint import Endpoint, NoSuchEndpoint, find_endpoint, pause_endpoint
+from web.integrations.webhooks.endpoint import (
+    LOOKED_AT_WHILE_PAUSED,
+    Endpoint,
+    NoSuchEndpoint,
+    find_endpoint,
+    pause_endpoint,
+)
 from web.integrations.webhooks.envelope import WEBHOOK
 from web.integrations.webhooks.health import is_news, note_failure, note_success
 from web.integrations.webhooks.secret import secrets_of
@@ -22,8 +28,6 @@ from web.integrations.webhooks.signing import headers_for
 log = structlog.get_logger("webhooks")
 
 GONE = 410
-# The first letter of each lane asks again after so long whether its endpoint is still paused.
-PAUSED_FOR = timedelta(hours=1)
 # An endpoint that let so many letters wait in vain is asked by one at a time, less and less often: a receiver that
 # hangs would otherwise hold up everybody else's.
 PATIENCE = 3
@@ -58,9 +62,9 @@ class Courier:
         except NoSuchEndpoint:
             raise Drop("the endpoint was removed") from None
         except CannotOpen:
-            raise Wait("no key in PASITO_SECRET_KEYS opens its secret", PAUSED_FOR) from None
+            raise Wait("no key in PASITO_SECRET_KEYS opens its secret", LOOKED_AT_WHILE_PAUSED) from None
         if endpoint.paused_at is not None:
-            raise Wait("the endpoint is paused", PAUSED_FOR)
+            raise Wait("the endpoint is paused", LOOKED_AT_WHILE_PAUSED)
         self._mind_silence(endpoint_id)
         try:
             answer = await send(self.outgoing, endpoint.url, delivery, secrets)
@@ -80,7 +84,7 @@ class Courier:
         if answer.status == GONE:
             await self.database.write(pause_endpoint, delivery.program_id, endpoint.id, reason)
             log.error("a webhook endpoint was paused", endpoint=endpoint.id, reason=reason)
-            raise Wait(reason, PAUSED_FOR)
+            raise Wait(reason, LOOKED_AT_WHILE_PAUSED)
         await self._failed(delivery, endpoint.id, reason, is_silent=False)
         raise TryLater(reason, answer.retry_after)
 

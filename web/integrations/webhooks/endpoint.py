@@ -15,6 +15,8 @@ from web.loyalty.event_catalogue import EIGHTEEN, names_of
 
 # What waits for a paused endpoint names people; after this long it is forgotten, and no more is gathered.
 KEPT_WHILE_PAUSED = timedelta(days=30)
+# Resuming lets all go at once; a letter that was written in that very moment looks for itself after so long.
+LOOKED_AT_WHILE_PAUSED = timedelta(hours=1)
 # Each event is a letter to each of them.
 MOST_ENDPOINTS = 20
 BY_OPERATOR = "by the operator"

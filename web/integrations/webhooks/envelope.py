@@ -12,7 +12,12 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.delivery import INSERT, delivery_row
 from web.foundation.schema import moment_of, new_id, utc_now
-from web.integrations.webhooks.endpoint import Endpoint, endpoints_of, lane_of
+from web.integrations.webhooks.endpoint import (
+    LOOKED_AT_WHILE_PAUSED,
+    Endpoint,
+    endpoints_of,
+    lane_of,
+)
 from web.loyalty.customer import customer
 from web.loyalty.event import CUSTOMER_ERASED, Event, events_since
 from web.loyalty.event_catalogue import EVENTS, key_of
@@ -113,7 +118,11 @@ def _letter(
     program: Program, endpoint: Endpoint, happened: Event, envelope: dict[str, Any]
 ) -> dict[str, Any]:
     payload = {"endpoint": endpoint.id, "name": happened.name, "envelope": envelope}
-    return delivery_row(program.id, WEBHOOK, lane_of(endpoint.id, happened.customer_id), payload, happened.id)
+    lane = lane_of(endpoint.id, happened.customer_id)
+    letter = delivery_row(program.id, WEBHOOK, lane, payload, happened.id)
+    if endpoint.paused_at is not None:
+        letter["due_at"] += LOOKED_AT_WHILE_PAUSED
+    return letter
 
 
 def _wants(endpoint: Endpoint, happened: Event, now: datetime) -> bool:
