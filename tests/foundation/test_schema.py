@@ -93,7 +93,7 @@ def test_foreign_keys_lead_to_programmes_only() -> None:
 
 
 def test_every_index_of_a_programme_s_rows_begins_with_it() -> None:
-    """But those of the workers, who look for what is due in all programmes at once, and a key's, which names its own."""
+    """But those of the workers, who look for what is due in all programmes at once, and that of keys."""
     for table in TABLES:
         for index in table.indexes:
             first = next(iter(index.columns)).name
