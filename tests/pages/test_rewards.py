@@ -143,7 +143,9 @@ def test_a_code_is_its_owners_alone_and_says_what_became_of_it(server: Server) -
         coffee = reward_of(server, COFFEE)
         assert sam.posts(f"loyalty/rewards/{coffee}").status_code == 400, "a form of ours has a key"
         [made] = kim.rows("redemption")
+        assert kim.page(f"{code}?while=issued").status_code == 204
         beside(server, lambda conn, program: mark_used(conn, program, made["code"]))
+        assert kim.page(f"{code}?while=issued").status_code == 200, "there is news for the open page"
         used = kim.page(code).text
         assert "Enjoy!" in used
         assert made["code"] not in used
