@@ -2,6 +2,7 @@
 
 import io
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ from playwright.sync_api import Locator
 
 from e2e.person import People, Person
 from e2e.scenes import SCENES, newcomer
-from tests.support.rows import rows_of
+from tests.support.rows import in_database, rows_of
+from web.foundation.sealing import Sealer
+from web.loyalty.program import load_program
+from web.loyalty.redeeming import mark_used
 
 COFFEE = "Free coffee"
 
@@ -63,6 +67,31 @@ def test_from_points_to_a_coffee(people: People, script: bool) -> None:
     row = kim.page.get_by_role("listitem").filter(has_text=COFFEE).first
     row.locator("summary").click()
     assert row.get_by_text("You spent these.").is_visible()
+
+
+def test_the_phone_sees_that_the_till_has_taken_the_code(people: People) -> None:
+    kim = people("pixel")
+    SCENES["code"].play(kim)
+    url, slug = kim.server.environment["DATABASE_URL"], "brewbar"
+    sealer = Sealer(((Path(kim.server.environment["PASITO_DATA_DIR"]) / "secret.key").read_text(),))
+    made = kim.page.url.rpartition("/")[2]
+
+    def till(conn: Any) -> None:
+        program = load_program(conn, slug, sealer)
+        assert program
+        mark_used(conn, program, made)
+
+    in_database(url, till)
+    kim.page.get_by_text("Enjoy!").wait_for()
+    assert not kim.page.locator(".code").count()
+
+
+def test_why_it_did_not_work_is_heard_at_once(people: People) -> None:
+    kim = people("iphone")
+    SCENES["reward_refused"].play(kim)
+    assert kim.focused()["role"] == "alert"
+    assert "You have 30 just now, and this costs 100." in kim.focused()["text"]
+    assert kim.page.title().startswith("Error: ")
 
 
 def test_the_code_is_copied_and_stays_where_there_is_no_network(people: People) -> None:

@@ -446,6 +446,7 @@ def test_a_referral_that_waits_is_told_with_its_reasons_and_judged_once(
         return [verified(conn, program, found).id for found in friends]
 
     good, bad = in_database(url, wait)
+    assert "brewbar: 2 referrals wait" in command("doctor").stdout
     told = done(command("referral", "review", "--program", "brewbar"))
     assert "Ana Novak / ana.novak@example.org brought ana.novak0@example.org" in told
     assert "nearly the same" in told

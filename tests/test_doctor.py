@@ -37,7 +37,9 @@ from web.foundation import delivery
 from web.foundation.finding import Finding
 from web.foundation.schema import new_id, utc_now
 from web.foundation.sealing import Sealer
+from web.loyalty.clock import note_run
 from web.loyalty.event import event
+from web.loyalty.ledger_proof import VERIFIED
 from web.loyalty.program import change_program, program, program_image, reseal_signing_keys
 from web.loyalty.program_settings import Brand, ProgramSettings, Texts
 from web.settings import load_settings
@@ -540,3 +542,17 @@ async def test_google_is_asked_whether_it_knows_the_account(sqlite_patient: Pati
     assert "cannot be asked" in only_wrong(await sqlite_patient.examine(**settings))
     file.write_text(json.dumps({"type": "authorized_user"}))
     assert "not the key file" in only_wrong(await sqlite_patient.examine(**settings))
+
+
+async def test_the_ledger_is_proven_and_somebody_looks_at_the_clock(patient: Patient) -> None:
+    assert said(await patient.examine(), "note", "The ledger was never proven")
+    in_database(patient.url, lambda conn: note_run(conn, VERIFIED, 1, 0, utc_now()))
+    assert said(await patient.examine(), "ok", "The ledger was proven on")
+    in_database(patient.url, lambda conn: note_run(conn, VERIFIED, 1, 2, utc_now()))
+    assert "found 2 faults" in only_wrong(await patient.examine())
+    in_database(patient.url, lambda conn: note_run(conn, VERIFIED, 1, 0, utc_now()))
+    in_database(patient.url, lambda conn: note_run(conn, "expire points", 0, 3, utc_now()))
+    assert said(await patient.examine(), "note", "3 failed the last time that 'expire points' was done")
+    long_ago = utc_now() - timedelta(hours=1)
+    in_database(patient.url, lambda conn: note_run(conn, "expire points", 0, 0, long_ago))
+    assert "Nobody does what becomes due" in only_wrong(await patient.examine())

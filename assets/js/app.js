@@ -15,8 +15,13 @@ const wake = () => {
   light().catch(() => {});
 };
 
-// A code's time runs down in sight. It is spoken of once, a minute before its end; then the server says what is true.
+// A code's time runs down in sight. It is spoken of once, a minute before its end; then the server says what is true,
+// and before that as soon as the till has taken the code.
 let ticking;
+const look = async () => {
+  const answer = await fetch(`${location.pathname}?while=issued`);
+  if (answer.ok && answer.status !== 204) location.reload();
+};
 const wind = () => {
   clearInterval(ticking);
   const { until, soon } = find("[data-until]")?.dataset ?? {};
@@ -32,6 +37,7 @@ const wind = () => {
     const shown = find("[role=timer]");
     if (shown) shown.textContent = `${Math.max(0, Math.floor(seconds / 60))}:${`${Math.max(0, seconds) % 60}`.padStart(2, 0)}`;
     if (seconds === 60) say.textContent = soon;
+    if (seconds % 4 === 0 && navigator.onLine && !document.hidden) look().catch(() => {});
   };
   ticking = setInterval(tick, 1000);
   tick();

@@ -63,7 +63,7 @@ def api(server: Server) -> Iterator[httpx.Client]:
 def customer(api: httpx.Client) -> Callable[..., str]:
     """Makes customers by the API; returns the id. `customer(email=…, balance=…, **payload)`."""
 
-    def make(email: str, balance: int | None = None, /, **payload: Any) -> str:
+    def make(email: str, /, balance: int | None = None, **payload: Any) -> str:
         items: list[dict[str, Any]] = [{"email": email, "feature": "users", "payload": payload}]
         if balance is not None:
             standing = {

@@ -62,7 +62,7 @@ def test_a_customer_has_the_documented_shape(api: httpx.Client, customer: Callab
     assert found["origin"] == "API"
 
 
-def test_of_250_items_the_bad_ones_fail_alone(api: httpx.Client) -> None:
+def test_of_250_items_the_bad_ones_fail_alone(server: Server, api: httpx.Client) -> None:
     items = [user(f"bulk-{n}@example.org", firstName=f"N{n}") for n in range(125)]
     items += [standing(f"bulk-{n}@example.org", n) for n in range(125)]
     items[7] = user("bulk-7", firstName="No address")
@@ -73,6 +73,8 @@ def test_of_250_items_the_bad_ones_fail_alone(api: httpx.Client) -> None:
     # Without the customer there is no standing of theirs, either.
     assert [result["index"] for result in results if result["status"] == "failed"] == [7, 132]
     assert results[7]["error"]["pointer"] == "/7/email"
+    # Whom another system told us of is written to by nobody.
+    assert not rows_of(server.environment["DATABASE_URL"], "delivery", kind="confirmation")
     assert api.get(f"{BASE}/customers/bulk-124@example.org").json()["loyaltyData"]["balance"] == 124
 
 

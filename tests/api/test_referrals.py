@@ -105,3 +105,47 @@ def test_a_code_counts_for_new_customers_alone_and_lists_come_in_pages(
     assert api.get(f"{BASE}/referrals", params={"cursor": "eA"}).status_code == 422
     with calling(server, new_key(server, "read")) as reader:
         assert reader.post(f"{BASE}/customers/{advocate}/referral-link").status_code == 403
+
+
+def test_a_programme_may_say_who_invites_and_ask_for_a_purchase_whose_return_takes_both_back(
+    server: Server, api: httpx.Client, customer: Customer
+) -> None:
+    before = api.get(BASE).json()["settings"]["referral"]
+    wanted = {"says_who": True, "last_link_counts": True, "action": "first_purchase", "min_amount": 500}
+    assert api.patch(BASE, json={"referral": wanted}).status_code == 200
+    try:
+        ana, eva = (customer(an_address(name.lower()), name=f"{name} Novak") for name in ("Ana", "Eva"))
+        with server.client() as browser:
+            for advocate in (ana, eva):
+                link = api.post(f"{BASE}/customers/{advocate}/referral-link").json()["link"]
+                browser.get(link.removeprefix(server.url))
+            door = browser.get("/brewbar").text
+        assert "Eva invited you." in door, "here the last link counts"
+        assert "Novak" not in door
+        assert "your first purchase of €5.00 or more." in door
+
+        friend, referral = friend_of(api, customer, ana)
+        order = {"id": f"o-{friend}", "customerId": friend, "paidAt": "2026-11-20T09:30:00Z", "amount": 700}
+        assert api.post(f"{BASE}/orders", json=order).status_code == 201
+        found = api.get(f"{BASE}/referrals/{referral['id']}").json()
+        assert (found["state"], found["orderRef"]) == ("rewarded", f"api:o-{friend}")
+        assert api.post(f"{BASE}/orders/{order['id']}/cancel").status_code == 200
+        assert api.get(f"{BASE}/referrals/{referral['id']}").json()["state"] == "reversed"
+        for each in (ana, friend):
+            assert api.get(f"{BASE}/customers/{each}").json()["loyaltyData"]["balance"] == 0
+    finally:
+        api.patch(BASE, json={"referral": {name: before[name] for name in wanted}})
+
+
+def test_a_customer_reads_their_own_friends_and_link_and_nobody_else_s(
+    server: Server, api: httpx.Client
+) -> None:
+    token = api.get(f"{BASE}/customers/token?email=ana@example.com&token_type=auth").json()["accessToken"]
+    bearer = {"authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=server.url, headers=bearer) as ana:
+        mine = ana.get("/v1/me/referrals").json()
+        assert (mine["joined"], mine["rewarded"], mine["points"]) == (3, 2, 100)
+        assert [each["friendName"] for each in mine["items"]] == ["Fay", "Chiara", "Ben"]
+        assert ana.post("/v1/me/referral-link").json()["link"].startswith(f"{server.url}/brewbar/r/")
+        assert ana.get(f"{BASE}/customers/ben@example.com/referrals").status_code == 404
+        assert ana.get(f"{BASE}/referrals").status_code == 403

@@ -99,8 +99,11 @@ def test_a_custom_flow_is_executed_as_often_as_it_may_be(api: httpx.Client, cust
         == 404
     )
 
-    token = api.get(f"{BASE}/customers/token", params={"email": address, "token_type": "auth"})
-    assert token.status_code == 409, "no card yet, and so no token"
+    token = api.get(f"{BASE}/customers/token?email=ben@example.com&token_type=auth").json()["accessToken"]
+    own = {"authorization": f"Bearer {token}"}
+    assert httpx.post(f"{api.base_url}{execute}", json={}, headers=own).json()["pointsAwarded"] == 5
+    theirs = httpx.post(f"{api.base_url}{execute}", json={"customerId": zoe}, headers=own)
+    assert theirs.status_code == 404, "a customer acts for themselves alone"
     changed = {"type": "CUSTOM_7", "title": {"en": "Another"}, "points": 7, "recurrence": "unlimited"}
     assert api.put(f"{BASE}/earning-flows/{flow['id']}", json=changed).json()["points"] == 7
     assert api.post(by_id, json={"customerId": zoe}).json()["remainingExecutions"] is None
@@ -117,7 +120,7 @@ def test_a_custom_flow_is_executed_as_often_as_it_may_be(api: httpx.Client, cust
 def test_a_scan_tells_the_till_whose_card_it_is_and_counts_once_a_minute(
     server: Server, api: httpx.Client, customer: Customer
 ) -> None:
-    zoe = customer(an_address(), balance=150, name="Zoë Novak", externalCustomerId=f"crm-{uuid4().hex[:8]}")
+    zoe = customer(an_address(), 150, name="Zoë Novak", externalCustomerId=f"crm-{uuid4().hex[:8]}")
     [row] = rows_of(server.environment["DATABASE_URL"], "customer", id=zoe)
     number = f"{row['card_number'][:4].lower()} {row['card_number'][4:]}"
     places = [each["slug"] for each in api.get(f"{BASE}/locations").json()["items"]]

@@ -1,6 +1,7 @@
 """Coupons and pools of codes: each code goes to one, each coupon is used once."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
+from tests.conftest import BOTH, Fresh
 from tests.loyalty.people import new_customer
 from tests.loyalty.test_redeeming import outcomes, told
 from web.foundation.database import Database, open_database
@@ -43,6 +45,13 @@ from web.loyalty.event import COUPON_ASSIGNED, COUPON_RUNNING_LOW, COUPON_USED, 
 from web.loyalty.personal_data import erase, export_data
 from web.loyalty.program import Program
 from web.loyalty.wallet_pass import wallet_pass
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """One database for all that follows: each test makes people, rewards and coupons of its own."""
+    with ExitStack() as stack:
+        yield Fresh(request, stack)(request.param)
 
 
 def a_coupon(conn: Connection, program: Program, **fields: Any) -> str:

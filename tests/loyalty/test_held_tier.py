@@ -16,6 +16,7 @@ from web.foundation.schema import utc_now
 from web.foundation.sealing import Sealer
 from web.loyalty.balance import Balance, find_balance
 from web.loyalty.event import TIER_DOWNGRADED, TIER_UPGRADED, event
+from web.loyalty.event_catalogue import check_properties
 from web.loyalty.held_tier import (
     close_due,
     due_tiers,
@@ -75,6 +76,8 @@ async def test_it_follows_what_is_earned_and_taken_back_and_minds_no_spending(
 
     events = await database.read(told, ana)
     assert [row.name for row in events] == [TIER_UPGRADED, TIER_DOWNGRADED]
+    for row in events:
+        check_properties(row.name, row.properties)
     up, down = (row.properties for row in events)
     assert (up["previous"], up["current"]) == (
         {"name": "Regular", "level": 0},
@@ -94,6 +97,18 @@ async def test_it_follows_what_is_earned_and_taken_back_and_minds_no_spending(
     assert name(program, await database.read(tier_at, program, nobody, after)) == "Regular"
     with pytest.raises(Exception, match="append-only"):
         await database.write(lambda conn: conn.execute(update(tier_change).values(cause="manual")))
+
+
+async def test_below_the_lowest_tier_there_is_none(database: Database, program: Program) -> None:
+    program = msgspec.structs.replace(program, tiers=program.tiers[1:])
+    ana = await database.write(new_customer, program)
+    first = await database.write(earn, program, ana, 600, an_order())
+    assert first.entry_id
+    await database.write(reverse, program, first.entry_id, an_order())
+    up, down = await database.read(told, ana)
+    assert (up.properties["previous"], down.properties["current"]) == (None, None)
+    for row in (up, down):
+        check_properties(row.name, row.properties)
 
 
 async def test_a_hundred_bookings_at_once_change_it_once_for_each_tier(

@@ -37,7 +37,7 @@ from web.loyalty.program import Program, load_program
 from web.loyalty.program_settings import PointsRules
 
 EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES", "10"))
-PEOPLE = 3
+PEOPLE = 2
 AMOUNTS = st.integers(1, 60)
 WHO = st.integers(0, PEOPLE - 1)
 WHICH = st.integers(0, 10**6)
@@ -192,7 +192,28 @@ class LedgerMachine(RuleBasedStateMachine):
                 lambda: self.model.reverse(deed, amount, utc_now()),
             )
 
-    @rule(days=st.integers(0, 4), twice=st.booleans())
+    @rule(who=WHO, amount=AMOUNTS, share=st.integers(1, 100), late=st.sampled_from([0, 1, 2]))
+    def buy_redeem_and_return_both(self, who: int, amount: int, share: int, late: int) -> None:
+        """What chance alone rarely puts into one order: the story by which points could be gained."""
+        self.earn(who, amount, False, True, 0)
+        self.take(who, max(1, amount * share // 100), spend)
+        if len(self.deeds) < 2 or [deed.kind for _, deed in self.deeds[-2:]] != ["earn", "spend"]:
+            return
+        (bought, bought_deed), (spent, spent_deed) = self.deeds[-2:]
+        if late == 1:
+            self.let_time_pass(9, False)
+        self.both(
+            lambda conn, order: reverse(conn, self.its, bought, order),
+            lambda: self.model.reverse(bought_deed, None, utc_now()),
+        )
+        if late == 2:
+            self.let_time_pass(9, False)
+        self.both(
+            lambda conn, order: give_back(conn, self.its, spent, order),
+            lambda: self.model.give_back(spent_deed, utc_now()),
+        )
+
+    @rule(days=st.sampled_from([0, 1, 4, 9]), twice=st.booleans())
     def let_time_pass(self, days: int, twice: bool) -> None:
         self.now += timedelta(days=days)
         for _ in range(1 + twice):

@@ -17,7 +17,7 @@ from web.foundation.idempotency import AnswerForgotten, Done, KeyReused, Reserva
 from web.foundation.limits import Limits
 from web.foundation.metrics import Metrics
 from web.foundation.rendering import Renderer
-from web.foundation.sealing import Sealer
+from web.foundation.sealing import CannotOpen, Sealer
 from web.loyalty.api_key import ApiKey
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
@@ -111,7 +111,7 @@ class Call:
             done, results = await self.parts.database.write(work)
         except KeyReused:
             raise Problem("key-reused") from None
-        except AnswerForgotten:
+        except (AnswerForgotten, CannotOpen):
             raise Problem("gone") from None
         self.answer = done
         if done.replayed:
@@ -140,7 +140,11 @@ class Call:
         asked = hashlib.sha256(self.request.scope["raw_path"])
         asked.update(b"\0" + self.request.scope["query_string"] + b"\0" + self.body)
         return Reservation(
-            program_id=self.program.id, scope=self.route, key=key, request_hash=asked.hexdigest()
+            program_id=self.program.id,
+            # Two customers may think of the same key; the systems of one merchant share theirs.
+            scope=f"{self.route} {self.customer_id}" if self.customer_id else self.route,
+            key=key,
+            request_hash=asked.hexdigest(),
         )
 
 

@@ -51,7 +51,9 @@ KINDS = {
         "It came with another request. Nothing was done: make a new key for a new request.",
     ),
     "gone": Kind(
-        410, "It was done, and its answer is gone", "The answer named a person who was erased since."
+        410,
+        "It was done, and its answer is gone",
+        "It named a person who was erased since, or a secret whose key was taken away.",
     ),
     "too-large": Kind(413, "That is too much at once", "Send less in one request."),
     "media-type": Kind(415, "Only JSON is read here", "Send `Content-Type: application/json`, uncompressed."),

@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
 
+from web.demo.friends import confirm, invite
 from web.demo.holdings import add_holdings
 from web.foundation.address import Email
 from web.foundation.schema import new_id, utc_now
@@ -33,6 +34,8 @@ PEOPLE = (
     ("Eman Haddad", "eman@example.com", "ar", 4),
     ("Fay", "fay@example.com", "en", 0),
 )
+# Came by the link of the first of them.
+FRIENDS = ("Ben Carter", "Chiara Conti", "Fay")
 
 
 def ensure_demo(conn: Connection, sealer: Sealer) -> bool:
@@ -44,12 +47,19 @@ def ensure_demo(conn: Connection, sealer: Sealer) -> bool:
     assert demo is not None, "it was just made"
     # The same history on every machine, so that a picture or a bug report can be compared.
     chance = random.Random(10)  # noqa: S311
+    people: list[str] = []
     for name, email, locale, visits in PEOPLE:
         customer_id = _add_customer(conn, program_id, name, email, locale)
+        people.append(customer_id)
+        if name in FRIENDS:
+            invite(conn, demo, people[0], customer_id)
         _add_history(conn, demo, customer_id, visits, chance)
         if visits:
             issue_pass(conn, program_id, customer_id, "apple")
         add_holdings(conn, demo, customer_id, visits)
+    for (_, _, _, visits), customer_id in zip(PEOPLE, people, strict=True):
+        if visits:
+            confirm(conn, demo, customer_id)
     pass_over(conn, program_id)
     return True
 

@@ -13,12 +13,14 @@ from web.loyalty.earning_flow import earning_flow
 from web.loyalty.multiplier import multiplier
 from web.loyalty.program import Program, load_program, versions
 from web.loyalty.program_settings import Localised, ProgramSettings
+from web.loyalty.referral import FLAGGED, list_referrals
 from web.loyalty.reward import reward
 from web.loyalty.tier import tier
 from web.settings import Settings
 
 # Text needs this much by WCAG 2.2, 1.4.3.
 READABLE = 4.5
+MOST_NAMED = 100
 _FILE = "Correct the programme's file and run: python -m web program update FILE.toml"
 
 
@@ -45,6 +47,7 @@ def look_at_programs(
                 Finding("ok", f"{slug}: complete in {', '.join(program.settings.languages)}.")
             ]
             yield from look_at_webhooks(conn, program.id, slug, sealer)
+            yield from _look_at_referrals(conn, program)
 
 
 def _look_at(
@@ -75,6 +78,17 @@ def _look_at(
             "wrong",
             f"{slug}: asks for phone numbers, but no SMS provider is set.",
             'Set PASITO_SMS_URL and PASITO_SMS_BODY, or asks = "email".',
+        )
+
+
+def _look_at_referrals(conn: Connection, program: Program) -> Iterator[Finding]:
+    waiting = len(list_referrals(conn, program.id, state=FLAGGED, most=MOST_NAMED))
+    if waiting:
+        said = f"{waiting} or more" if waiting == MOST_NAMED else f"{waiting}"
+        yield Finding(
+            "note",
+            f"{program.slug}: {said} referrals wait for a person's judgement.",
+            f"Run: python -m web referral review --program {program.slug}",
         )
 
 

@@ -8,6 +8,7 @@ from web.loyalty.balance import Balance, save_balance
 from web.loyalty.booking import Booked, Order
 from web.loyalty.event import BALANCE_CHANGED, REWARD_AVAILABLE, record
 from web.loyalty.expiry import expiry_of, next_warning
+from web.loyalty.offer import cost_of, is_offered, level_of, offer_of
 from web.loyalty.program import Program
 
 
@@ -63,9 +64,12 @@ def _changed(program: Program, held: Balance, before: int, entry_id: str, order:
 
 
 def _tell_of_rewards(conn: Connection, program: Program, held: Balance, before: int) -> None:
-    """Each reward that came within reach with this change, once for each crossing (B24)."""
+    """Each reward that came within reach with this change, once for each crossing (B24): one that can be had."""
+    now, level = utc_now(), level_of(program, held.tier_id, held.tier_points)
     for reward in program.rewards:
-        if reward.active and before < reward.cost <= held.available:
+        if not before < cost_of(reward) <= held.available or not is_offered(reward, now):
+            continue
+        if offer_of(program, reward, held.available, level, 0, now).state == "ready":
             properties = {
                 "rewardId": reward.id,
                 "rewardTitle": program.settings.say(reward.title, program.settings.default_language),

@@ -246,6 +246,8 @@ def add_customer(
         "locale": program.settings.default_language,
         "extra": {},
         "card_number": new_code(CARD_NUMBER_LENGTH),
+        # Proven elsewhere and long ago: nothing that happens now, unless somebody waits for it.
+        "email_verified_at": now if told.email_verified is True and not referral_code else None,
         "origin": "api",
         "created_at": now,
         "updated_at": now,
@@ -257,7 +259,7 @@ def add_customer(
     if referral_code:
         told_of["referralCode"] = referral_code
     record(conn, program.id, CUSTOMER_CREATED, customer_id, told_of)
-    if told.email_verified is True:
+    if told.email_verified is True and referral_code:
         confirm_address(conn, program.id, customer_id, "email")
     return customer_id
 

@@ -162,7 +162,9 @@ def offer_of(
     program: Program, reward: Reward, available: int, tier_level: int | None, used: int, now: datetime
 ) -> Offer:
     """What an offered reward is to this customer."""
-    needed = max(reward.cost, reward.redeemable_from or 0)
+    needed = cost_of(reward)
+    # What costs nothing can be had by those who owe points, too.
+    missing = max(0, needed - available) if needed else 0
     around = period_around(reward.limit_period, program.settings.timezone, now)
     left = None if reward.limit_count is None else max(0, reward.limit_count - used)
     until = reward.ends_at
@@ -177,16 +179,21 @@ def offer_of(
         state, until = "used_up", around[1] if around else None
     elif reward.redeemable_to is not None and available > reward.redeemable_to:
         state = "range"
-    elif available < needed:
+    elif missing:
         state = "short"
     return Offer(
         reward=reward,
         state=state,
-        missing=max(0, needed - available),
-        percent=100 if available >= needed else max(0, available) * 100 // needed,
+        missing=missing,
+        percent=max(0, available) * 100 // needed if missing else 100,
         left_for_you=left,
         until=until,
     )
+
+
+def cost_of(reward: Reward) -> int:
+    """The balance from which it can be had, in minor units: its cost, or the start of its range."""
+    return max(reward.cost, reward.redeemable_from or 0)
 
 
 def is_offered(reward: Reward, now: datetime) -> bool:

@@ -49,7 +49,9 @@ def follow_up(conn: Connection, program: Program, happened: Event) -> None:
         return
     payload: dict[str, Any] = {"customer_id": happened.customer_id}
     lane = message_lane(happened.customer_id)
-    if happened.name in (CUSTOMER_CREATED, VERIFICATION_REQUESTED) and flows.confirmation_message:
+    # Whom another system told us of has asked for nothing, and is written to by nobody.
+    is_registered = happened.name == CUSTOMER_CREATED and happened.properties.get("origin") != "api"
+    if (is_registered or happened.name == VERIFICATION_REQUESTED) and flows.confirmation_message:
         enqueue(conn, program.id, CONFIRMATION, lane, payload, happened.id)
     if happened.name == ADDRESS_CHANGE_REQUESTED:
         for side in ("old", "new"):

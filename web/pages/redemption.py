@@ -53,6 +53,9 @@ async def show(request: AnyRequest, slug: FromPath[str], redemption_id: FromPath
         raise NotFoundException
     now = utc_now()
     made = redemption_view(member, found, now)
+    if request.query_params.get("while") == made["state"]:
+        # The open page asks whether the till has taken the code; until then there is nothing new to show.
+        return Response(b"", status_code=204, headers={"cache-control": "no-store"})
     return member.page(
         "redemption/show.html",
         "loyalty/rewards",

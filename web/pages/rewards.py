@@ -35,7 +35,6 @@ from web.pages.member import Member, member_of
 from web.pages.redemption import redemption_view
 from web.pages.verification import is_verified, verification_view
 from web.pages.visitor import CODE, AnyRequest
-from web.pages.worth import worth_of
 
 # Codes that wait to be shown, on top of the list; all of them have a page of their own.
 CODES_ON_TOP = 3
@@ -126,7 +125,6 @@ def offer_view(member: Member, offer: Offer) -> dict[str, Any]:
         "id": reward.id,
         "title": say(reward.title, member.language),
         "description": say(reward.description, member.language),
-        "worth": worth_of(member, reward.kind, reward.value),
         "cost": amount(reward.cost) if reward.cost else None,
         "state": offer.state,
         "missing": amount(offer.missing),
