@@ -9,7 +9,6 @@ from typing import Any
 import asyncpg
 from sqlalchemy.engine import URL, Dialect
 
-
 # How asyncpg says that the server went away; the last is what it says of a farewell that it has not read yet.
 _CUT = (
     OSError,
