@@ -20,7 +20,19 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 DEVICES: tuple[Device, ...] = ("iphone", "pixel", "laptop")
 # English on every device; the others on the main pages, where a line breaks first.
 LANGUAGES: dict[str, tuple[Device, ...]] = {"en": DEVICES, "es": ("iphone",), "ar": ("iphone", "laptop")}
-MAIN = ("front_door", "contact", "about_wrong", "card_full", "card_new", "download", "inbox", "poster_a4")
+MAIN = (
+    "front_door",
+    "contact",
+    "about_wrong",
+    "card_full",
+    "card_new",
+    "download",
+    "inbox",
+    "poster_a4",
+    "profile",
+    "rewards",
+    "code",
+)
 
 
 def take(people: People, scene: Scene, device: Device, language: str) -> list[Path]:

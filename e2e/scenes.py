@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import insert, update
+from sqlalchemy import update
 
 from e2e.person import Device, Person, new_address
 from tests.support.links import session_path
 from tests.support.rows import in_database, rows_of
-from web.foundation.schema import new_id, utc_now
+from web.foundation.schema import utc_now
 from web.foundation.sealing import Sealer, random_code
 from web.loyalty.booking import Order
 from web.loyalty.link import make_link
@@ -375,10 +375,8 @@ def coupons(person: Person) -> None:
 
 
 @scene(is_variation=True)
-def referrals_with_friends(person: Person) -> None:
-    newcomer(person)
-    _friends_join(person)
-    person.opens("/brewbar/referrals")
+def referrals_nobody(person: Person) -> None:
+    _member(person, "fay@example.com", "referrals")
 
 
 @scene(is_variation=True)
@@ -460,27 +458,6 @@ def change_points_of_last(person: Person, change: int) -> None:
         adjust(conn, program, last["id"], change, Order(key=None, reason="Breakfast", source="pos"))
 
     in_database(url, work)
-
-
-def _friends_join(person: Person) -> None:
-    """Five who came by the last customer's link, each at another point of the way."""
-    url = person.server.environment["DATABASE_URL"]
-    people = sorted(rows_of(url, "customer", origin="demo"), key=lambda row: row["id"])
-    last = max(rows_of(url, "customer"), key=lambda row: row["id"])
-    states = ("rewarded", "joined", "flagged", "reversed", "rewarded")
-    referral = metadata.tables["referral"]
-    taken = {row["friend_id"] for row in rows_of(url, "referral")}
-    values = [
-        {
-            "program_id": last["program_id"], "id": new_id(), "advocate_id": last["id"], "friend_id": friend["id"],
-            "state": state, "signals": [], "action": "verify", "min_amount": 0, "advocate_points": 50,
-            "friend_points": 50, "hold_days": 0, "created_at": utc_now(), "updated_at": utc_now(),
-        }
-        for friend, state in zip(people, states, strict=False)
-        if friend["id"] not in taken
-    ]  # fmt: skip
-    if values:
-        in_database(url, lambda conn: conn.execute(insert(referral), values))
 
 
 def _fill_and_send(person: Person, field_: str, value: str) -> None:

@@ -25,9 +25,10 @@ from web.foundation.sealing import Sealer
 from web.foundation.shell import Shell
 from web.integrations.webhooks import envelope
 from web.integrations.webhooks.courier import Courier
-from web.loyalty import earning_occasions, referral_reward
+from web.loyalty import consequence
 from web.loyalty.chores import chores
 from web.loyalty.clock import Clock
+from web.loyalty.consequence import CONSEQUENCE, Consequences
 from web.loyalty.programs import Programs
 from web.loyalty.wallet_pass import GOOGLE_CARD
 from web.messages.deliveries import Messenger, follow_up
@@ -203,9 +204,10 @@ def make_worker(
         handlers={
             **messenger.handlers(),
             **Courier(site.database, site.sealer, outgoing).handlers(),
+            CONSEQUENCE: Consequences(site.database, site.programs).draw,
             GOOGLE_CARD: google_cards(site, client).store,
         },
-        follow_ups=[follow_up, envelope.follow_up, earning_occasions.on_event, referral_reward.on_event],
+        follow_ups=[follow_up, envelope.follow_up, consequence.follow_up],
         work_to_do=site.work_to_do,
         clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
         slow=frozenset((envelope.WEBHOOK,)),

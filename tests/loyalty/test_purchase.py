@@ -215,6 +215,18 @@ async def test_the_same_order_and_the_same_refund_count_once_and_another_of_that
     assert (await balance(database, program, ana)).available == 0
 
 
+async def test_names_may_be_as_long_as_their_systems_like(database: Database, program: Program) -> None:
+    await database.write(add_flow, program.id, purchases_earn(1, 10))
+    ana = await database.write(new_customer, program)
+    order = an_order_of(1000, order_id="o" * 80, source="s" * 80)
+    assert (await paid(database, program, ana, order)).points == 100
+    for name, points in (("r" * 80, 30), ("r" * 79 + "q", 30), ("r" * 80, 30)):
+        back = Refund(id=name, lines={"1": 300})
+        outcome = await database.write(order_refunded, program, order.source, order.id, back)
+        assert outcome.points == points
+    assert (await balance(database, program, ana)).available == 40
+
+
 async def test_a_first_purchase_that_is_taken_back_leaves_its_place_to_the_next(
     database: Database, program: Program
 ) -> None:

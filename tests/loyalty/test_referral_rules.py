@@ -28,8 +28,10 @@ from tests.support.plans import gather_statistics, plan_of, reads_a_whole_table
 from tests.support.rows import in_database
 from web.foundation.database import Database
 from web.foundation.schema import utc_now
+from web.loyalty.address_change import agree, request_change
 from web.loyalty.balance import find_balance
 from web.loyalty.customer import customer
+from web.loyalty.directory import Changes, change_customer
 from web.loyalty.event import ACCOUNT_VERIFIED, CARD_INSTALLED
 from web.loyalty.ledger import LARGEST
 from web.loyalty.personal_data import erase, export_data
@@ -98,6 +100,21 @@ def test_hard_rules_block_and_nothing_lifts_them(fresh_database: Fresh) -> None:
         assert blocked_by(new_customer(conn, program, email=back)) == "erased_before"
         assert totals_of(conn, program.id, ana).joined == 1
         assert find_balance(conn, program.id, ana) is None
+
+    in_database(fresh_database("sqlite"), story)
+
+
+def test_who_changed_their_address_is_known_by_the_new_one(fresh_database: Fresh) -> None:
+    def story(conn: Connection) -> None:
+        program = loaded(conn)
+        ana, told, asked = (new_customer(conn, program) for _ in range(3))
+        change_customer(conn, program, told, Changes(email=an_email("eva@example.org")))
+        request_change(conn, program.id, asked, an_email("ida@example.org"), None)
+        for side in ("old", "new"):
+            agree(conn, program.id, asked, side)
+        for name in ("eva", "ida"):
+            found = bring(conn, program, ana, email=an_email(f"{name}+new@example.org"))
+            assert found.blocked_by == "existed"
 
     in_database(fresh_database("sqlite"), story)
 

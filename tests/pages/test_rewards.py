@@ -65,7 +65,9 @@ def test_a_reward_is_asked_for_once_and_had_once(server: Server) -> None:
         assert "15 minutes left" in page
         assert page.count("<svg") == 2, "as QR and as bars"
         assert spaced in kim.page("loyalty/rewards").text, "it waits on top of the list"
-        assert "Free coffee" in kim.page("transactions?show=spent").text
+        spent = kim.page("transactions?show=spent").text
+        assert "Free coffee" in spent
+        assert f"loyalty/rewards/codes/{made['id']}" in spent, "what was spent leads to its code"
         # Asked anew it is another one, up to the limit of two a day.
         kim.gets(200)
         assert redeem(kim, COFFEE) != f"loyalty/rewards/codes/{made['id']}"

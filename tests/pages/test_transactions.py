@@ -1,12 +1,13 @@
 """Activity: every change is there once, explained, and can be looked at by its kind."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from sqlalchemy.engine import Connection
 
 from tests.pages.members import Somebody, beside, demo_customer, member
+from tests.pages.steps import change
 from tests.support.ledger import an_order
 from tests.support.serving import Server
 from web.foundation.schema import utc_now
@@ -15,7 +16,8 @@ from web.loyalty.due import expire_due, release_due
 from web.loyalty.earning_rules import Line
 from web.loyalty.program import Program
 from web.loyalty.program_settings import PointsRules
-from web.loyalty.purchase import Paid, order_paid
+from web.loyalty.purchase import order_paid, order_refunded
+from web.loyalty.purchase_record import Paid, Refund
 
 RULES = PointsRules(hold_days=14, expiry="after_earn", expiry_days=60)
 
@@ -72,7 +74,7 @@ def test_a_purchase_says_how_its_points_came_and_one_without_says_why(server: Se
     with member(server) as kim:
 
         def buys(conn: Connection, program: Program) -> None:
-            for number, (amount, gift) in enumerate(((1250, False), (5000, True))):
+            for number, (amount, gift) in enumerate(((1260, False), (5000, True))):
                 line = Line(id="1", amount=amount, gift_card=gift)
                 order_paid(
                     conn,
@@ -80,12 +82,34 @@ def test_a_purchase_says_how_its_points_came_and_one_without_says_why(server: Se
                     kim.id,
                     Paid(id=f"{kim.id}-{number}", source="shop", paid_at=utc_now(), lines=(line,)),
                 )
+            order_refunded(conn, program, "shop", f"{kim.id}-0", Refund(id="1", lines={"1": 630}))
 
         beside(server, buys)
         page = kim.page("transactions").text
-        assert "€12.50 counted: 4 Beans for every €1.00." in page
+        assert reasons(kim, "all") == ["Refund", "Purchase"]
+        assert "€12.60 counted: 4 Beans for every €1.00." in page
+        assert "What does not make a whole point is kept for the next time." in page
         assert "Here is why" in page
         assert "gift cards do not" in page
+        # Their data can be taken away with all of this, fractions too.
+        assert kim.posts("profile/data/export").is_success
+
+
+def test_the_profile_says_how_far_the_next_tier_is_and_until_when_this_one_is_kept(server: Server) -> None:
+    with member(server, points=620) as kim:
+        page = kim.page("profile").text
+        assert "1,380 more to" in page
+        assert "A quarter more beans for every purchase." in page
+        assert "Yours until" not in page
+        ends = {
+            "tier_kept_until": datetime(2030, 1, 1, tzinfo=UTC),
+            "cycle_ends_at": datetime(2029, 1, 1, tzinfo=UTC),
+        }
+        change(server, "balance", {"customer_id": kim.id}, **ends)
+        # The programme's midnight is an hour after that of UTC.
+        assert "Yours until January 1, 2030." in kim.page("profile").text
+        change(server, "balance", {"customer_id": kim.id}, tier_points=420)
+        assert "80 more, and you keep it for another year." in kim.page("profile").text
 
 
 def test_page_by_page_everything_is_seen_once(server: Server) -> None:

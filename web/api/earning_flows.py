@@ -1,4 +1,4 @@
-"""Earning flows: the ways to earn, and the custom ones that a merchant's systems carry out."""
+"""Earning flows: the ways to earn."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -7,14 +7,10 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy.engine import Connection
 
-from web.api.balances import ledger_problems
 from web.api.call import Call
-from web.api.customers import require_customer
-from web.api.locations import require_location
 from web.api.operation import operation
-from web.api.problems import Fault, Problem, invalid
+from web.api.problems import Fault, Problem
 from web.api.shapes import (
-    A_CUSTOMER,
     MOST_POINTS,
     Id,
     Input,
@@ -24,8 +20,6 @@ from web.api.shapes import (
     require_moment,
     shown,
 )
-from web.foundation.schema import new_id, utc_now
-from web.loyalty.earning import Execution, LimitReached, NotEarned, run_flow
 from web.loyalty.earning_flow import (
     EarningFlow,
     InvalidFlow,
@@ -40,18 +34,14 @@ from web.loyalty.earning_flow import (
 from web.loyalty.earning_rules import (
     TYPE_PATTERN,
     Channel,
-    Check,
     Conditions,
-    Happening,
     Recurrence,
     Scope,
-    Trace,
 )
 from web.loyalty.program import Program
 
 TAG = "Earning flows"
 A_FLOW = "0199a1b2-93a5-74b5-8f20-3b4c5d6e7f80"
-CUSTOM = "CUSTOM_"
 
 Texts = Annotated[
     dict[Annotated[str, Meta(max_length=16)], Annotated[str, Meta(max_length=500)]],
@@ -140,33 +130,6 @@ class Removed(Output):
     id: Id
 
 
-class ExecutionGiven(Input):
-    """For whom: the customer's address, or `customerId` (ours, or yours). A customer's own token needs neither."""
-
-    customer_email: Annotated[str, Meta(max_length=254)] | None = None
-    customer_id: Annotated[str, Meta(max_length=254)] | None = None
-    location_id: Annotated[str, Meta(max_length=120, description="A location's id or slug.")] | None = None
-
-
-class CheckShown(Output):
-    """One condition: what it compared, and whether it held."""
-
-    rule: str
-    passed: bool
-    needed: Any
-    found: Any
-
-
-class ExecutionShown(Output):
-    """What came of it. `remainingExecutions` is how often more in this period; null is without limit."""
-
-    points_awarded: PointsShown
-    remaining_executions: int | None
-    recurrence: Recurrence
-    transaction_id: Id | None
-    checks: list[CheckShown]
-
-
 EXAMPLE_GIVEN = EarningFlowGiven(
     type="CUSTOM_1", title={"en": "Bring your own cup"}, points=5, recurrence="day", most=100
 )
@@ -195,13 +158,6 @@ EXAMPLE = EarningFlowShown(
     ends_at=None,
     links={},
     active=True,
-)
-EXAMPLE_EXECUTION = ExecutionShown(
-    points_awarded=5,
-    remaining_executions=0,
-    recurrence="day",
-    transaction_id=A_CUSTOMER,
-    checks=[CheckShown(rule="period", passed=True, needed=1, found=0)],
 )
 
 
@@ -265,50 +221,28 @@ async def remove_earning_flow(call: Call) -> Removed:
     return await call.write(_remove, call.program, call.path["flow"])
 
 
-@operation(
-    "POST",
-    "/v1/programs/{program}/custom-earning-flows/{flow}/execute",
-    scope="write",
-    tag=TAG,
-    customers=True,
-    example=ExecutionGiven(customer_email="ana@example.com"),
-    answer=EXAMPLE_EXECUTION,
-    failures=("conflict",),
-)
-async def execute_custom_earning_flow(call: Call, data: ExecutionGiven) -> ExecutionShown:
-    """Execute a custom earning flow.
-
-    `{flow}` is its id or its type, like `CUSTOM_1`. 409 where the customer had it as often as it may be had, or where
-    a condition does not hold; `errors` names it.
-    """
-    return await call.write(_execute, call, data)
-
-
-def checks_of(trace: Trace) -> list[CheckShown]:
-    return [CheckShown(**msgspec.structs.asdict(check)) for check in trace.checks]
-
-
 def _add(conn: Connection, program: Program, data: EarningFlowGiven) -> EarningFlowShown:
     return _find(conn, program, _valid(lambda: add_flow(conn, program.id, _flow(data, program))))
 
 
 def _replace(conn: Connection, program: Program, name: str, data: EarningFlowGiven) -> EarningFlowShown:
-    flow_id = _require(conn, program, name).id
+    flow_id = require_flow(conn, program, name).id
     _valid(lambda: change_flow(conn, program.id, flow_id, _flow(data, program)))
     return _find(conn, program, flow_id)
 
 
 def _remove(conn: Connection, program: Program, name: str) -> Removed:
-    flow_id = _require(conn, program, name).id
+    flow_id = require_flow(conn, program, name).id
     archive_flow(conn, program.id, flow_id)
     return Removed(id=flow_id)
 
 
 def _find(conn: Connection, program: Program, name: str) -> EarningFlowShown:
-    return _shown(_require(conn, program, name), program)
+    return _shown(require_flow(conn, program, name), program)
 
 
-def _require(conn: Connection, program: Program, name: str) -> EarningFlow:
+def require_flow(conn: Connection, program: Program, name: str) -> EarningFlow:
+    """The flow of this id or type. Raises: Problem."""
     try:
         return find_flow(conn, program.id, name)
     except NoSuchFlow:
@@ -319,66 +253,15 @@ def _valid(do: Any) -> Any:
     try:
         return do()
     except InvalidFlow as error:
-        faults = [_fault(problem) for problem in error.problems]
+        faults = [fault_of(problem) for problem in error.problems]
         raise Problem("invalid", " ".join(fault.detail for fault in faults), *faults) from None
 
 
-def _fault(problem: str) -> Fault:
-    """ "per_money: only …" says where before it says what."""
+def fault_of(problem: str) -> Fault:
+    """ "per_money: only …" says where before it says what; the first place of several is pointed at."""
     where, _, what = problem.partition(": ")
-    first, *rest = where.split("_")
+    first, *rest = where.partition(",")[0].split("_")
     return Fault(pointer="/" + first + "".join(word.capitalize() for word in rest), detail=what)
-
-
-def _execute(conn: Connection, call: Call, data: ExecutionGiven) -> ExecutionShown:
-    named = data.customer_email or data.customer_id or call.customer_id
-    if named is None:
-        raise invalid("/customerEmail", "Name the customer by `customerEmail` or `customerId`.")
-    customer_id = require_customer(conn, call, named)
-    flow = _require(conn, call.program, call.path["flow"])
-    if not flow.type.startswith(CUSTOM):
-        raise Problem("not-found", "Only custom earning flows are executed; others follow what happens.")
-    named_shop = data.location_id
-    shop = require_location(conn, call.program.id, named_shop, "/locationId") if named_shop else None
-    happened = Happening(at=utc_now(), location_id=shop.id if shop else None)
-    source = "api" if call.key else "customer"
-    scale = call.program.settings.scale
-    try:
-        with ledger_problems(scale, ""):
-            done = run_flow(
-                conn,
-                call.program,
-                customer_id,
-                flow.id,
-                happened,
-                key=new_id(),
-                source=source,
-                actor=call.actor,
-            )
-    except LimitReached as error:
-        detail = "The customer had it as often as it may be had."
-        raise Problem("conflict", detail, *_failed(error.trace)) from None
-    except NotEarned as error:
-        raise Problem("conflict", "A condition does not hold.", *_failed(error.trace)) from None
-    return _execution(done, scale)
-
-
-def _failed(trace: Trace) -> list[Fault]:
-    return [Fault(parameter="flow", detail=_said(check)) for check in trace.failed]
-
-
-def _said(check: Check) -> str:
-    return f"{check.rule}: needed {check.needed}, found {check.found}."
-
-
-def _execution(done: Execution, scale: int) -> ExecutionShown:
-    return ExecutionShown(
-        points_awarded=shown(done.points, scale),
-        remaining_executions=done.remaining,
-        recurrence=done.recurrence,
-        transaction_id=done.entry_id,
-        checks=checks_of(done.trace),
-    )
 
 
 def _flow(data: EarningFlowGiven, program: Program) -> NewEarningFlow:
@@ -404,5 +287,4 @@ ROUTES = (
     get_earning_flow,
     replace_earning_flow,
     remove_earning_flow,
-    execute_custom_earning_flow,
 )

@@ -10,11 +10,12 @@ from sqlalchemy.engine import Connection
 from web.api.balances import ledger_problems
 from web.api.call import Call
 from web.api.customers import require_customer
-from web.api.earning_flows import A_FLOW, CheckShown, Names, checks_of
+from web.api.earning_flows import A_FLOW, Names
 from web.api.locations import require_location
 from web.api.operation import operation
 from web.api.problems import Problem, invalid
 from web.api.shapes import A_MOMENT, Id, Input, Output, PointsShown, require_moment, shown
+from web.api.traces import CheckShown, checks_of
 from web.loyalty.earning_rules import Channel, Line, Trace
 from web.loyalty.purchase import NoSuchOrder, Outcome, order_cancelled, order_paid, order_refunded
 from web.loyalty.purchase_record import Paid, Refund

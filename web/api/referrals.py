@@ -1,14 +1,12 @@
-"""Referrals: who brought whom, what waits for a person's judgement, and the link that customers share."""
+"""Referrals: who brought whom, and what waits for a person's judgement."""
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from msgspec import Meta
 from sqlalchemy.engine import Connection
 
 from web.api.call import Call
-from web.api.customers import link_by, require_customer
 from web.api.operation import operation
 from web.api.paging import Page, PageQuery, cursor_at, place_of
 from web.api.problems import Problem, invalid_parameter
@@ -18,14 +16,9 @@ from web.loyalty.program import Program
 from web.loyalty.program_settings import ReferralAction
 from web.loyalty.referral import (
     Kept,
-    Referral,
-    Totals,
     find_referral,
     list_referrals,
-    referrals_of,
-    totals_of,
 )
-from web.loyalty.referral_code import code_for
 from web.loyalty.referral_reward import NotWaiting, approve, reject
 from web.loyalty.referral_signals import REASONS, WEIGHTS, score
 from web.loyalty.referral_start import REASONS as BLOCKED_FOR
@@ -74,32 +67,6 @@ class ReferralsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields
     state: State | None = None
 
 
-class ReferralLink(Output):
-    """A customer's own code and the link to share."""
-
-    code: Annotated[str, Meta(examples=["7K3M9QXA"])]
-    link: str
-
-
-class FriendShown(Output):
-    """A friend, as the customer who brought them sees it: by first name alone."""
-
-    id: Id
-    friend_name: str | None
-    state: State | Literal["held"]
-    points: PointsShown
-    created_at: datetime
-    rewarded_at: datetime | None
-
-
-class Friends(Page[FriendShown], frozen=True, kw_only=True, rename="camel"):
-    """One page of friends, the latest first, and what all of them came to."""
-
-    joined: int
-    rewarded: int
-    points: PointsShown
-
-
 EXAMPLE = ReferralShown(
     id=A_REFERRAL,
     state="flagged",
@@ -118,22 +85,6 @@ EXAMPLE = ReferralShown(
     rewarded_at=None,
     held_until=None,
 )
-EXAMPLE_FRIENDS = Friends(
-    items=[
-        FriendShown(
-            id=A_REFERRAL,
-            friend_name="Ben",
-            state="rewarded",
-            points=50,
-            created_at=A_MOMENT,
-            rewarded_at=A_MOMENT,
-        )
-    ],
-    next_cursor=None,
-    joined=1,
-    rewarded=1,
-    points=50,
-)
 
 
 @operation(
@@ -149,7 +100,7 @@ async def list_all_referrals(call: Call, query: ReferralsQuery) -> Page[Referral
     The latest first. With `state=flagged` this is the review queue.
     """
     found = await call.read(
-        list_referrals, call.program.id, state=query.state, before=_place(query), most=query.limit + 1
+        list_referrals, call.program.id, state=query.state, before=page_before(query), most=query.limit + 1
     )
     page = found[: query.limit]
     return Page(
@@ -199,45 +150,6 @@ async def reject_referral(call: Call) -> ReferralShown:
     return await call.write(_judge, call, _named(call), reject)
 
 
-@operation(
-    "GET",
-    "/v1/programs/{program}/customers/{customer}/referrals",
-    "/v1/me/referrals",
-    scope="read",
-    tag=TAG,
-    answer=EXAMPLE_FRIENDS,
-    customers=True,
-)
-async def list_friends(call: Call, query: PageQuery) -> Friends:
-    """List the friends whom a customer brought."""
-    found, totals = await call.read(_friends, call, _place(query), query.limit + 1)
-    page, scale = found[: query.limit], call.program.settings.scale
-    return Friends(
-        items=[_friend(each, scale) for each in page],
-        next_cursor=cursor_at(page[-1].id) if len(found) > query.limit else None,
-        joined=totals.joined,
-        rewarded=totals.rewarded,
-        points=shown(totals.points, scale),
-    )
-
-
-@operation(
-    "POST",
-    "/v1/programs/{program}/customers/{customer}/referral-link",
-    "/v1/me/referral-link",
-    scope="write",
-    tag=TAG,
-    answer=ReferralLink(code="7K3M9QXA", link="https://cards.example/brewbar/r/7K3M9QXA"),
-    customers=True,
-)
-async def make_referral_link(call: Call) -> ReferralLink:
-    """Get a customer's referral code and link.
-
-    Made the first time it is asked for; from then on it stays the same.
-    """
-    return await call.write(_link, call)
-
-
 def _judge(
     conn: Connection,
     call: Call,
@@ -252,21 +164,6 @@ def _judge(
         raise Problem("conflict", "This referral does not wait for a judgement.") from None
 
 
-def _friends(conn: Connection, call: Call, before: str | None, most: int) -> tuple[list[Referral], Totals]:
-    customer_id = _whose(conn, call)
-    found = referrals_of(conn, call.program.id, customer_id, before=before, most=most)
-    return found, totals_of(conn, call.program.id, customer_id)
-
-
-def _link(conn: Connection, call: Call) -> ReferralLink:
-    code = code_for(conn, call.program, _whose(conn, call))
-    return ReferralLink(code=code, link=link_by(code, call))
-
-
-def _whose(conn: Connection, call: Call) -> str:
-    return require_customer(conn, call, call.path.get("customer") or call.customer_id or "")
-
-
 def _named(call: Call) -> str:
     name = call.path["referral"].lower()
     if not is_id(name):
@@ -274,23 +171,12 @@ def _named(call: Call) -> str:
     return name
 
 
-def _place(query: PageQuery) -> str | None:
+def page_before(query: PageQuery) -> str | None:
+    """The id of the last referral of the page before. Raises: Problem."""
     place = place_of(query.cursor)
     if place is not None and not is_id(place):
         raise invalid_parameter("cursor", "This is no cursor of ours; begin without one.")
     return place
-
-
-def _friend(each: Referral, scale: int) -> FriendShown:
-    state: Any = each.state
-    return FriendShown(
-        id=each.id,
-        friend_name=each.friend_name,
-        state=state,
-        points=shown(each.points, scale),
-        created_at=each.created_at,
-        rewarded_at=each.rewarded_at,
-    )
 
 
 def _shown(found: Kept, program: Program) -> ReferralShown:
@@ -321,6 +207,4 @@ ROUTES = (
     get_referral,
     approve_referral,
     reject_referral,
-    list_friends,
-    make_referral_link,
 )

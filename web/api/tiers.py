@@ -1,4 +1,4 @@
-"""Tiers, who holds one by grant, and campaigns that multiply what purchases earn."""
+"""Tiers, and who holds one by grant."""
 
 from datetime import datetime
 from typing import Annotated
@@ -9,19 +9,11 @@ from sqlalchemy.engine import Connection
 
 from web.api.call import Call
 from web.api.customers import require_customer
-from web.api.earning_flows import Removed, Texts
+from web.api.earning_flows import Removed, Texts, fault_of
 from web.api.operation import operation
 from web.api.problems import Problem, invalid
 from web.api.shapes import A_CUSTOMER, Id, Input, Output, require_moment
 from web.loyalty.held_tier import grant_tier
-from web.loyalty.multiplier import (
-    InvalidMultiplier,
-    Multiplier,
-    NewMultiplier,
-    add_multiplier,
-    multipliers_of,
-    remove_multiplier,
-)
 from web.loyalty.tier import (
     InvalidTier,
     NewTier,
@@ -35,18 +27,9 @@ from web.loyalty.tier import (
 
 TAG = "Tiers"
 A_TIER = "0199a1b2-b5c7-76d7-9142-5d6e7f8091a2"
-A_MULTIPLIER = "0199a1b2-a4b6-75c6-9031-4c5d6e7f8091"
 LANE = "/v1/programs/{program}/tiers"
 
 Percent = Annotated[int, Meta(ge=1, le=10000, description="Per cent of what is earned: 150 makes 3 of 2.")]
-# Without offset: the clock on the shop's wall.
-Local = Annotated[
-    datetime, Meta(tz=False, description="In the programme's time zone, without offset: 2026-11-27T00:00:00.")
-]
-Weekdays = Annotated[
-    tuple[Annotated[int, Meta(ge=1, le=7)], ...],
-    Meta(max_length=7, description="1 is Monday; none is every day."),
-]
 
 
 class TierGiven(Input):
@@ -88,29 +71,6 @@ class GrantShown(Output):
     tier_id: Id | None
 
 
-class MultiplierGiven(Input):
-    """A campaign such as a double-point day: 200 per cent, from `starts` until just before `ends`."""
-
-    name: Texts
-    percent: Annotated[int, Meta(ge=101, le=10000)]
-    starts: Local
-    ends: Local
-    weekdays: Weekdays = ()
-
-
-class MultiplierShown(Output):
-    id: Id
-    name: dict[str, str]
-    percent: int
-    starts: Local
-    ends: Local
-    weekdays: Weekdays
-
-
-class Multipliers(Output):
-    items: list[MultiplierShown]
-
-
 GOLD = TierGiven(
     name={"en": "Gold"}, required_points=1000, benefits={"en": "Half as much again"}, multiplier=150
 )
@@ -122,20 +82,6 @@ EXAMPLE = TierShown(
     required_points=1000,
     multiplier=150,
     active=True,
-)
-DOUBLE = MultiplierGiven(
-    name={"en": "Double-point day"},
-    percent=200,
-    starts=datetime(2026, 11, 27),  # noqa: DTZ001 - the programme's own time
-    ends=datetime(2026, 11, 28),  # noqa: DTZ001
-)
-EXAMPLE_MULTIPLIER = MultiplierShown(
-    id=A_MULTIPLIER,
-    name=DOUBLE.name,
-    percent=DOUBLE.percent,
-    starts=DOUBLE.starts,
-    ends=DOUBLE.ends,
-    weekdays=(),
 )
 
 
@@ -192,51 +138,6 @@ async def grant_customer_tier(call: Call, data: GrantGiven) -> GrantShown:
     return await call.write(_grant, call, data)
 
 
-@operation(
-    "GET",
-    "/v1/programs/{program}/multipliers",
-    scope="read",
-    tag=TAG,
-    answer=Multipliers(items=[EXAMPLE_MULTIPLIER]),
-)
-async def list_multipliers(call: Call) -> Multipliers:
-    """List the campaigns that multiply."""
-    found = await call.read(multipliers_of, call.program.id)
-    return Multipliers(items=[_multiplier(each) for each in found])
-
-
-@operation(
-    "POST",
-    "/v1/programs/{program}/multipliers",
-    scope="admin",
-    tag=TAG,
-    status=201,
-    example=DOUBLE,
-    answer=EXAMPLE_MULTIPLIER,
-)
-async def announce_multiplier(call: Call, data: MultiplierGiven) -> MultiplierShown:
-    """Announce a campaign that multiplies what purchases earn.
-
-    Of several at once the best one counts; it multiplies with the tier's own.
-    """
-    return await call.write(_announce, call.program.id, data)
-
-
-@operation(
-    "DELETE",
-    "/v1/programs/{program}/multipliers/{multiplier}",
-    scope="admin",
-    tag=TAG,
-    answer=Removed(id=A_MULTIPLIER),
-)
-async def call_multiplier_off(call: Call) -> Removed:
-    """Call a campaign off.
-
-    What it multiplied stays.
-    """
-    return await call.write(_call_off, call.program.id, call.path["multiplier"])
-
-
 def _add(conn: Connection, program_id: str, data: TierGiven) -> TierShown:
     try:
         [tier_id] = add_tiers(conn, program_id, [NewTier(**msgspec.structs.asdict(data))])
@@ -273,23 +174,6 @@ def _grant(conn: Connection, call: Call, data: GrantGiven) -> GrantShown:
     return GrantShown(customer_id=customer_id, tier_id=now)
 
 
-def _announce(conn: Connection, program_id: str, data: MultiplierGiven) -> MultiplierShown:
-    require_moment(data.starts, "/starts")
-    require_moment(data.ends, "/ends")
-    try:
-        made = add_multiplier(conn, program_id, NewMultiplier(**msgspec.structs.asdict(data)))
-    except InvalidMultiplier as error:
-        raise _invalid(str(error)) from None
-    return next(_multiplier(each) for each in multipliers_of(conn, program_id) if each.id == made)
-
-
-def _call_off(conn: Connection, program_id: str, multiplier_id: str) -> Removed:
-    if not any(each.id == multiplier_id for each in multipliers_of(conn, program_id)):
-        raise Problem("not-found", "There is no such multiplier.")
-    remove_multiplier(conn, program_id, multiplier_id)
-    return Removed(id=multiplier_id)
-
-
 def _find(conn: Connection, program_id: str, tier_id: str) -> TierShown:
     for each in tiers_of(conn, program_id):
         if each.id == tier_id:
@@ -302,18 +186,12 @@ def _unknown() -> Problem:
 
 
 def _invalid(problem: str) -> Problem:
-    """ "required_points: another tier …" says where before it says what."""
-    where, _, what = problem.partition(": ")
-    first, *rest = where.split(",")[0].split("_")
-    return invalid("/" + first + "".join(word.capitalize() for word in rest), what)
+    fault = fault_of(problem)
+    return Problem("invalid", fault.detail, fault)
 
 
 def _shown(each: Tier) -> TierShown:
     return TierShown(**msgspec.structs.asdict(each))
-
-
-def _multiplier(each: Multiplier) -> MultiplierShown:
-    return MultiplierShown(**msgspec.structs.asdict(each))
 
 
 ROUTES = (
@@ -322,7 +200,4 @@ ROUTES = (
     replace_tier,
     put_tier_away,
     grant_customer_tier,
-    list_multipliers,
-    announce_multiplier,
-    call_multiplier_off,
 )

@@ -9,11 +9,11 @@ from sqlalchemy.engine import Connection
 from web.api.balances import ledger_problems
 from web.api.call import Call
 from web.api.customers import require_customer
-from web.api.earning_flows import CheckShown, checks_of
 from web.api.locations import require_location
 from web.api.operation import operation
 from web.api.problems import Problem, invalid
 from web.api.shapes import A_CUSTOMER, A_LOCATION, A_MOMENT, Id, Input, Output, PointsShown, shown
+from web.api.traces import CheckShown, checks_of
 from web.foundation.schema import new_id
 from web.loyalty.check_in import check_in_at
 from web.loyalty.held_tier import tier_named

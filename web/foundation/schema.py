@@ -18,6 +18,9 @@ from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 metadata = MetaData(
@@ -118,3 +121,21 @@ def _insert_or_skip(dialect: str, table: Table) -> PostgresInsert | SqliteInsert
     if dialect == "postgresql":
         return postgres_insert(table).on_conflict_do_nothing()
     return sqlite_insert(table).on_conflict_do_nothing()
+
+
+class DayAfter(FunctionElement[datetime]):
+    """The moment a day after another, in the database; on SQLite to the end of its millisecond."""
+
+    inherit_cache = True
+    type = Moment()
+
+
+@compiles(DayAfter)
+def _postgres_day_after(element: DayAfter, compiler: SQLCompiler, **options: Any) -> str:
+    return f"({compiler.process(element.clauses, **options)}) + interval '1 day'"
+
+
+@compiles(DayAfter, "sqlite")
+def _sqlite_day_after(element: DayAfter, compiler: SQLCompiler, **options: Any) -> str:
+    moment = compiler.process(element.clauses, **options)
+    return f"strftime('%Y-%m-%d %H:%M:%f', {moment}, '+1 day') || '999'"

@@ -171,6 +171,16 @@ def events_since(
     return [Event(**row._mapping) for row in rows]
 
 
+def find_event(conn: Connection, program_id: str, event_id: str) -> Event | None:
+    """One recorded event; what it told is gone where its customer was erased."""
+    row = conn.execute(
+        select(*(event.c[name] for name in Event.__struct_fields__)).where(
+            event.c.program_id == program_id, event.c.id == event_id
+        )
+    ).one_or_none()
+    return None if row is None else Event(**row._mapping)
+
+
 def pass_over(conn: Connection, program_id: str) -> None:
     """Let nobody be told of what a programme has recorded so far: history that was brought in is no news."""
     conn.execute(

@@ -4,7 +4,7 @@ What is spent comes from the lot that runs out soonest, the older one first; wha
 that it came from. `lot_use` keeps what each entry took (positive) or returned (negative), and is never changed.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -23,7 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
-from web.foundation.schema import Id, Moment, metadata, new_id, utc_now
+from web.foundation.document import object_of, one_of
+from web.foundation.schema import DayAfter, Id, Moment, metadata, new_id, utc_now
 from web.loyalty.ledger import EXPIRED, Amount, ledger_entry
 
 lot = Table(
@@ -90,6 +91,13 @@ Index("ix_lot_use_lot", lot_use.c.program_id, lot_use.c.lot_id)
 
 # How many lots are looked at in one statement; a spend rarely needs more than a few.
 CHUNK = 50
+
+
+class Expiring(msgspec.Struct, frozen=True):
+    """What runs out next; None where nothing ever does."""
+
+    at: datetime | None
+    amount: int | None
 
 
 class Lot(msgspec.Struct, kw_only=True):
@@ -344,28 +352,26 @@ def amount_expiring(
     return int(amount or 0)
 
 
-def expiring_next(conn: Connection, program_id: str, customer_id: str) -> tuple[datetime, int] | None:
-    """When the next points run out, and how many do then; None where none ever will."""
+def expiring_next_in(program_id: ColumnElement[str], customer_id: ColumnElement[str]) -> ColumnElement[str]:
+    """When the next points run out, and how many do within a day of it, as a part of a document: an `Expiring`."""
+    soonest = lot.alias("soonest")
     first = (
-        select(lot.c.expires_at)
+        select(soonest.c.expires_at)
         .where(
-            lot.c.program_id == program_id,
-            lot.c.customer_id == customer_id,
-            _OPEN,
-            lot.c.expires_at.is_not(None),
+            soonest.c.program_id == program_id,
+            soonest.c.customer_id == customer_id,
+            soonest.c.remaining > 0,
+            soonest.c.is_pending.is_(False),
+            soonest.c.expires_at.is_not(None),
         )
-        .order_by(lot.c.expires_at)
+        .order_by(soonest.c.expires_at)
         .limit(1)
+        .scalar_subquery()
     )
-    row = conn.execute(first).one_or_none()
-    if row is None:
-        return None
-    amount = conn.scalar(
-        select(func.sum(lot.c.remaining)).where(
-            lot.c.program_id == program_id,
-            lot.c.customer_id == customer_id,
-            _OPEN,
-            lot.c.expires_at <= row.expires_at + timedelta(days=1),
-        )
+    return one_of(
+        object_of(at=first, amount=func.sum(lot.c.remaining)),
+        lot.c.program_id == program_id,
+        lot.c.customer_id == customer_id,
+        _OPEN,
+        lot.c.expires_at <= DayAfter(first),
     )
-    return row.expires_at, int(amount or 0)

@@ -1,6 +1,7 @@
 """Periods for which something is limited: a day, a week, a month, a year in the programme's time zone, or a life."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -12,8 +13,12 @@ Period = Literal["life", "year", "month", "week", "day"]
 def period_around(period: Period, timezone: str, now: datetime) -> tuple[datetime, datetime] | None:
     """The first moment of the period that `now` lies in, and of the one after it; None for a life. A week begins
     on Monday."""
+    return _period_of(period, timezone, now.astimezone(ZoneInfo(timezone)).date())
+
+
+@lru_cache(maxsize=1024)  # every page asks for the same few
+def _period_of(period: Period, timezone: str, day: date) -> tuple[datetime, datetime] | None:
     zone = ZoneInfo(timezone)
-    day = now.astimezone(zone).date()
     match period:
         case "life":
             return None

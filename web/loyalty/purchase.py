@@ -22,6 +22,7 @@ from web.loyalty.earning_record import carried, earning, keep_carried, keep_earn
 from web.loyalty.earning_rules import PURCHASE, Evaluation, Happening, Trace
 from web.loyalty.program import Program
 from web.loyalty.purchase_record import (
+    LONGEST_REF,
     Paid,
     Refund,
     find_purchase,
@@ -29,6 +30,7 @@ from web.loyalty.purchase_record import (
     keep_purchase,
     keep_refund,
     key_of,
+    within,
 )
 from web.loyalty.redeeming import lock_rewards_in, return_order
 from web.loyalty.referral_signals import Purchase
@@ -116,6 +118,7 @@ def order_cancelled(conn: Connection, program: Program, source: str, order_id: s
 def _take_back(
     conn: Connection, program: Program, source: str, order_id: str, refund: Refund, what: str, reason: str
 ) -> Outcome:
+    what = within(LONGEST_REF, what)
     found = find_purchase(conn, program.id, source, order_id)
     if found is None:
         raise NoSuchOrder(f"{source} {order_id}")

@@ -1,5 +1,6 @@
 """The record of purchases and their refunds: what was bought, what of it came back, and which entries that made."""
 
+import hashlib
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,10 @@ from web.foundation.schema import Id, Json, Moment, insert_or_skip, metadata, ne
 from web.loyalty.booking import KeyReused
 from web.loyalty.earning_rules import Amount, Channel, Line
 from web.loyalty.ledger import Amount as AmountColumn
+
+LONGEST_REF = 80
+# As the columns of the ledger and of earnings have it.
+LONGEST_KEY = 200
 
 purchase = Table(
     "purchase",
@@ -40,7 +45,7 @@ purchase_refund = Table(
     metadata,
     Column("program_id", Id, primary_key=True),
     Column("purchase_id", Id, primary_key=True),
-    Column("ref", String(80), primary_key=True),
+    Column("ref", String(LONGEST_REF), primary_key=True),
     Column("customer_id", Id, nullable=False),
     Column("lines", Json, nullable=False),
     Column("points", AmountColumn, nullable=False),
@@ -77,7 +82,13 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def key_of(source: str, order_id: str, what: str) -> str:
-    return f"order:{source}:{order_id}:{what}"
+    """The key under which the ledger books it once."""
+    return within(LONGEST_KEY, f"order:{source}:{order_id}:{what}")
+
+
+def within(most: int, name: str) -> str:
+    """A name that others chose, or where it is longer than its column its SHA-256, which stands for it as well."""
+    return name if len(name) <= most else hashlib.sha256(name.encode()).hexdigest()
 
 
 def find_purchase(conn: Connection, program_id: str, source: str, order_id: str) -> Any:

@@ -8,15 +8,16 @@ How one comes about and changes is written in redeeming.py.
 """
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import (
     CheckConstraint,
     Column,
     Index,
+    Select,
     String,
     Table,
     UniqueConstraint,
@@ -29,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
+from web.foundation.document import list_of
 from web.foundation.schema import Id, Moment, metadata
 from web.foundation.short_code import NotACodeError, normalise
 from web.loyalty.code_pool import LONGEST_CODE
@@ -129,25 +131,61 @@ _COLUMNS = tuple(
 )
 
 PERIODS: tuple[Period, ...] = ("year", "month", "week", "day")
-# One statement for all rewards, whatever their periods: made once, and answered from the index alone.
-_HAD = (
-    select(
-        redemption.c.reward_id,
-        func.count().label("life"),
-        *(
-            func.sum(
-                case((redemption.c.created_at >= bindparam(f"{period}_began", type_=Moment()), 1), else_=0)
-            ).label(period)
-            for period in PERIODS
-        ),
+
+
+class Had(msgspec.Struct, frozen=True):
+    """How often a customer had a reward: ever, and in each period that runs now."""
+
+    reward_id: str
+    life: int
+    year: int
+    month: int
+    week: int
+    day: int
+
+
+def _had(program_id: ColumnElement[str], customer_id: ColumnElement[str]) -> Select[Any]:
+    """One statement for all rewards, whatever their periods, answered from the index alone."""
+    return (
+        select(
+            redemption.c.reward_id,
+            func.count().label("life"),
+            *(
+                func.sum(
+                    case(
+                        (redemption.c.created_at >= bindparam(f"{period}_began", type_=Moment()), 1), else_=0
+                    )
+                ).label(period)
+                for period in PERIODS
+            ),
+        )
+        .where(redemption.c.program_id == program_id, redemption.c.customer_id == customer_id, _COUNTS)
+        .group_by(redemption.c.reward_id)
     )
-    .where(
-        redemption.c.program_id == bindparam("of_program"),
-        redemption.c.customer_id == bindparam("of_customer"),
-        _COUNTS,
+
+
+_HAD = _had(bindparam("of_program"), bindparam("of_customer"))
+
+
+def had_in(program_id: ColumnElement[str], customer_id: ColumnElement[str]) -> ColumnElement[str]:
+    """How often a customer had each reward, as a part of a document: a list of `Had`. Wants `period_starts`."""
+    return list_of(_had(program_id, customer_id))
+
+
+def codes_in(
+    program_id: ColumnElement[str], customer_id: ColumnElement[str], most: int
+) -> ColumnElement[str]:
+    """The newest codes that can still be used, as a part of a document: a list of `Redemption`."""
+    return list_of(
+        select(*_COLUMNS)
+        .where(
+            redemption.c.program_id == program_id,
+            redemption.c.customer_id == customer_id,
+            redemption.c.state == "issued",
+        )
+        .order_by(redemption.c.id.desc())
+        .limit(most)
     )
-    .group_by(redemption.c.reward_id)
-)
 
 
 def redemptions_of(
@@ -222,18 +260,21 @@ def due_redemptions(conn: Connection, now: datetime, most: int) -> list[tuple[st
 
 def counts_for(conn: Connection, program: Program, customer_id: str, now: datetime) -> dict[str, int]:
     """How often a customer had each reward in the period of its limit: what `offers_for` wants to know."""
-    starts = {"of_program": program.id, "of_customer": customer_id, **_starts(program, now)}
+    starts = {"of_program": program.id, "of_customer": customer_id, **period_starts(program, now)}
+    return counts_of(program, [Had(**row._mapping) for row in conn.execute(_HAD, starts)])
+
+
+def counts_of(program: Program, had: Iterable[Had]) -> dict[str, int]:
+    """The same of rows that were read already."""
     periods = {each.id: each.limit_period for each in program.rewards}
-    return {
-        row.reward_id: getattr(row, periods.get(row.reward_id, "life")) for row in conn.execute(_HAD, starts)
-    }
+    return {each.reward_id: getattr(each, periods.get(each.reward_id, "life")) for each in had}
 
 
 def count_of(
     conn: Connection, program: Program, customer_id: str, reward_id: str, period: Period, now: datetime
 ) -> int:
     """How often a customer had one reward in the period that runs now."""
-    starts = {"of_program": program.id, "of_customer": customer_id, **_starts(program, now)}
+    starts = {"of_program": program.id, "of_customer": customer_id, **period_starts(program, now)}
     row = conn.execute(_HAD.where(redemption.c.reward_id == reward_id), starts).one_or_none()
     return 0 if row is None else int(getattr(row, period))
 
@@ -245,7 +286,8 @@ def find_where(conn: Connection, program_id: str, *where: ColumnElement[bool]) -
     return None if row is None else Redemption(**row._mapping)
 
 
-def _starts(program: Program, now: datetime) -> dict[str, datetime]:
+def period_starts(program: Program, now: datetime) -> dict[str, datetime]:
+    """The parameters that say when each period began."""
     starts = {}
     for period in PERIODS:
         around = period_around(period, program.settings.timezone, now)

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import and_, select
 
 from web.foundation.languages import N_
-from web.foundation.schema import utc_now
+from web.foundation.schema import is_id, utc_now
 from web.loyalty import purchase, referral_reward
 from web.loyalty.earning_rules import Trace
 from web.loyalty.ledger import EFFECT, ledger_entry
@@ -110,6 +110,7 @@ def explained_view(member: Member, entry: Any, traces: Iterable[Trace] = ()) -> 
     return view | {
         "why": text(member.language, WHY[entry.kind], program=member.program.settings.name),
         "because": because(member, traces),
+        "code": entry.source_ref if entry.source == "reward" and is_id(entry.source_ref or "") else None,
         "receipt": entry.source_ref if entry.source in RECEIPTS else None,
         "arrives": entry.available_from if entry.is_pending else None,
         "left": member.visitor.amount(left) if left else None,

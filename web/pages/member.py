@@ -1,5 +1,6 @@
 """A member: a visitor whose session is open. Each session page begins here."""
 
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -9,6 +10,7 @@ from markupsafe import escape
 from web.foundation.document import Document
 from web.foundation.schema import utc_now
 from web.loyalty.presence import PRESENCE, Presence, find_presence
+from web.loyalty.program import Program
 from web.loyalty.session import Session, come_back
 from web.loyalty.standing import Standing
 from web.pages.frame import HOLES, MARK, Frame
@@ -93,12 +95,18 @@ async def member_of(request: AnyRequest, slug: str) -> Member:
 
 
 async def member_with(
-    request: AnyRequest, slug: str, page: Document[Presence[T]], **values: Any
+    request: AnyRequest,
+    slug: str,
+    page: Document[Presence[T]],
+    values: Callable[[Program], Mapping[str, Any]] = lambda _: {},
 ) -> tuple[Member, T]:
-    """The member behind a request and what the page shows of theirs, by one statement. Raises as `member_of`."""
+    """The member behind a request and what the page shows of theirs, by one statement.
+
+    `values` gives the parameters that the page's parts have. Raises as `member_of`.
+    """
     visitor = Visitor(request, slug)
     site, program = visitor.site, visitor.program
-    here = await find_presence(site.database, page, program.id, visitor.session_token, **values)
+    here = await find_presence(site.database, page, program.id, visitor.session_token, **values(program))
     if here is None or _is_idle(here.session, site.settings.session_idle_hours):
         raise LoggedOut(visitor)
     visitor.speak_for(here.standing.locale)

@@ -6,21 +6,22 @@ from typing import Any
 import msgspec
 from litestar import Response, get
 from litestar.params import FromPath
-from sqlalchemy import select
-from sqlalchemy.engine import Connection
+from sqlalchemy import func, select
 
 from web.foundation.address import mask_email, mask_phone
+from web.foundation.document import list_of
 from web.foundation.schema import utc_now
-from web.loyalty.address_change import AddressChange, pending_change
-from web.loyalty.balance import find_balance
-from web.loyalty.customer import Contact, find_contact
+from web.loyalty.address_change import AddressChange, pending_change_in
+from web.loyalty.balance import balance
+from web.loyalty.customer import CONTACT_OF_CUSTOMER, Contact
 from web.loyalty.ledger import EFFECT, ledger_entry
-from web.loyalty.lot import expiring_next
+from web.loyalty.lot import Expiring, expiring_next_in
 from web.loyalty.offer import level_of, offers_for
-from web.loyalty.redemption import Redemption, State, counts_for, redemptions_of
+from web.loyalty.presence import HERE_CUSTOMER, HERE_PROGRAM, presence_of
+from web.loyalty.redemption import Had, Redemption, codes_in, counts_of, had_in, period_starts
 from web.pages.card_view import card_view
-from web.pages.entry_view import SHORT, entry_view
-from web.pages.member import Member, member_of
+from web.pages.entry_view import SHORT, ShortEntry, entry_view
+from web.pages.member import Member, member_with
 from web.pages.redemption import redemption_view
 from web.pages.rewards import offer_view
 from web.pages.tier_view import tier_view
@@ -30,26 +31,48 @@ from web.pages.wallet_view import wallet_view
 
 LATEST = 8
 NEXT = 3
-OPEN: tuple[State, ...] = ("issued",)
 
 
 class Overview(msgspec.Struct, frozen=True):
-    """What the profile tells beside the standing. `expiring`: when points run out next, and how many do."""
+    """What the profile tells beside the standing."""
 
-    contact: Contact | None
+    contact: Contact
     change: AddressChange | None
-    entries: list[Any]
-    used: dict[str, int]
+    entries: list[ShortEntry]
+    had: list[Had]
     codes: list[Redemption]
-    expiring: tuple[datetime, int] | None
+    expiring: Expiring
     pending: int
+
+
+OVERVIEW = presence_of(
+    Overview,
+    contact=CONTACT_OF_CUSTOMER,
+    change=pending_change_in(HERE_PROGRAM, HERE_CUSTOMER),
+    entries=list_of(
+        select(*SHORT)
+        .where(
+            ledger_entry.c.program_id == HERE_PROGRAM,
+            ledger_entry.c.customer_id == HERE_CUSTOMER,
+            EFFECT != 0,
+        )
+        .order_by(ledger_entry.c.number.desc())
+        .limit(LATEST)
+    ),
+    had=had_in(HERE_PROGRAM, HERE_CUSTOMER),
+    codes=codes_in(HERE_PROGRAM, HERE_CUSTOMER, most=1),
+    expiring=expiring_next_in(HERE_PROGRAM, HERE_CUSTOMER),
+    pending=func.coalesce(balance.c.pending, 0),
+)
 
 
 @get("/{slug:str}/profile", name="profile")
 async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
-    member = await member_of(request, slug)
-    now, amount = utc_now(), member.visitor.amount
-    overview = await member.site.database.read(read_overview, member, now)
+    now = utc_now()
+    member, overview = await member_with(
+        request, slug, OVERVIEW, lambda program: {"now": now, **period_starts(program, now)}
+    )
+    amount = member.visitor.amount
     contact, expiring = overview.contact, overview.expiring
     return member.page(
         "profile/show.html",
@@ -60,11 +83,11 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
         change=change_view(overview.change),
         verification=verification_view(member, contact),
         codes=[redemption_view(member, each, now) for each in overview.codes],
-        rewards=_next_rewards(member, overview.used, now),
+        rewards=_next_rewards(member, counts_of(member.program, overview.had), now),
         pending=amount(overview.pending) if overview.pending else None,
-        expiring=amount(expiring[1]) if expiring else None,
+        expiring=amount(expiring.amount) if expiring.amount else None,
         # The moment is the first at which they are gone; people count the days on which they have them.
-        last_day=expiring[0] - timedelta(seconds=1) if expiring else None,
+        last_day=expiring.at - timedelta(seconds=1) if expiring.at else None,
         entries=[entry_view(member, entry) for entry in overview.entries],
         wallet=await wallet_view(member.visitor, customer_id=member.customer_id) if member.is_fresh else None,
         sent=request.query_params.get("sent") == "1",
@@ -72,25 +95,6 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
         # With the merchant's own messages off there is no link of ours to send.
         may_verify=member.program.settings.flows.confirmation_message,
         timezone=member.program.settings.timezone,
-    )
-
-
-def read_overview(conn: Connection, member: Member, now: datetime) -> Overview:
-    program, customer_id = member.program, member.customer_id
-    its = (ledger_entry.c.program_id == program.id, ledger_entry.c.customer_id == customer_id)
-    held = find_balance(conn, program.id, customer_id)
-    return Overview(
-        contact=find_contact(conn, program.id, customer_id),
-        change=pending_change(conn, program.id, customer_id),
-        entries=list(
-            conn.execute(
-                select(*SHORT).where(*its, EFFECT != 0).order_by(ledger_entry.c.number.desc()).limit(LATEST)
-            )
-        ),
-        used=counts_for(conn, program, customer_id, now),
-        codes=redemptions_of(conn, program.id, customer_id, states=OPEN, most=1),
-        expiring=expiring_next(conn, program.id, customer_id) if held else None,
-        pending=held.pending if held else 0,
     )
 
 
