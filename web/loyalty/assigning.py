@@ -27,6 +27,7 @@ from web.loyalty.program import Program
 from web.loyalty.redemption import CODE_LENGTH
 from web.loyalty.wallet_pass import wallet_pass
 
+# A random code meets another one of the programme once in 2^40 / all of its codes.
 CODE_TRIES = 5
 
 
