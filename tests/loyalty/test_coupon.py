@@ -15,6 +15,18 @@ from tests.loyalty.people import new_customer
 from tests.loyalty.test_redeeming import outcomes, told
 from web.foundation.database import Database, open_database
 from web.foundation.schema import new_id, utc_now
+from web.loyalty.assigning import (
+    CouponGone,
+    CouponNotGood,
+    HasItAlready,
+    NeedsCard,
+    NoCouponsLeft,
+    NoSuchCustomer,
+    assign,
+    expire,
+    revoke,
+    use,
+)
 from web.loyalty.code_pool import BATCH, BadLine, codes_left, load_codes
 from web.loyalty.coupon import (
     InvalidCoupon,
@@ -25,22 +37,7 @@ from web.loyalty.coupon import (
     find_coupon,
     retire_coupon,
 )
-from web.loyalty.coupon_code import (
-    Assigned,
-    CouponGone,
-    CouponNotGood,
-    HasItAlready,
-    NeedsCard,
-    NoCouponsLeft,
-    NoSuchCustomer,
-    assign,
-    coupons_of,
-    due_coupons,
-    expire,
-    find_assigned,
-    revoke,
-    use,
-)
+from web.loyalty.coupon_code import Assigned, coupons_of, due_coupons, find_assigned
 from web.loyalty.event import COUPON_ASSIGNED, COUPON_RUNNING_LOW, COUPON_USED, event
 from web.loyalty.personal_data import erase, export_data
 from web.loyalty.program import Program

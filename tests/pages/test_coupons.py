@@ -8,8 +8,8 @@ from sqlalchemy.engine import Connection
 from tests.pages.members import beside, member
 from tests.support.serving import Server
 from web.foundation.schema import new_id, utc_now
+from web.loyalty.assigning import assign, expire, revoke, use
 from web.loyalty.coupon import NewCoupon, add_coupon
-from web.loyalty.coupon_code import assign, expire, revoke, use
 from web.loyalty.program import Program
 
 

@@ -22,7 +22,7 @@ from web.api.redemptions import (
 from web.api.shapes import A_CUSTOMER, Id, Output
 from web.foundation.limits import API_CODE
 from web.foundation.schema import utc_now
-from web.loyalty import coupon_code
+from web.loyalty import assigning
 from web.loyalty.coupon_code import Assigned, find_assigned
 from web.loyalty.redemption import Redemption, find_by_code
 
@@ -93,7 +93,7 @@ def _use(conn: Connection, call: Call, code: str, data: Use) -> CodeShown:
         if find_by_code(conn, call.program.id, code) is not None:
             return _of_reward(conn, call, use_of(conn, call, code, data))
         return _of_coupon(
-            coupon_code.use(
+            assigning.use(
                 conn,
                 call.program,
                 code,

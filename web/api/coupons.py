@@ -27,6 +27,7 @@ from web.api.rewards import (
 )
 from web.api.shapes import A_CUSTOMER, A_MOMENT, Id, Input, Output
 from web.foundation.schema import is_id
+from web.loyalty.assigning import assign, revoke
 from web.loyalty.code_pool import codes_left
 from web.loyalty.coupon import (
     Coupon,
@@ -39,7 +40,7 @@ from web.loyalty.coupon import (
     find_coupon,
     retire_coupon,
 )
-from web.loyalty.coupon_code import Assigned, State, assign, coupons_of, find_assigned, revoke
+from web.loyalty.coupon_code import Assigned, State, coupons_of, find_assigned
 from web.loyalty.program import Program
 from web.loyalty.reward import RewardKind
 

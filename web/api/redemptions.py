@@ -18,8 +18,8 @@ from web.api.problems import Fault, Problem, invalid, invalid_parameter
 from web.api.rewards import A_REWARD, require_reward
 from web.api.shapes import A_CUSTOMER, A_LOCATION, A_MOMENT, Id, Input, Output, PointsShown, shown
 from web.foundation.schema import is_id, new_id
+from web.loyalty.assigning import CannotAssign, CouponNotGood
 from web.loyalty.booking import Order
-from web.loyalty.coupon_code import CannotAssign, CouponNotGood
 from web.loyalty.offer import CannotRedeem, CodeNotGood
 from web.loyalty.program import Program
 from web.loyalty.redeeming import cancel, issue, mark_used, redeem

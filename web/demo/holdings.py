@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import utc_now
-from web.loyalty import coupon_code
+from web.loyalty import assigning
 from web.loyalty.booking import Order
 from web.loyalty.points import earn
 from web.loyalty.program import Program
@@ -36,13 +36,13 @@ def add_holdings(conn: Connection, demo: Program, customer_id: str, visits: int)
 
 def _add_coupons(conn: Connection, demo: Program, customer_id: str, visits: int) -> None:
     now = utc_now()
-    coupon_code.assign(conn, demo, "first-order", customer_id, key="demo", now=now - timedelta(days=20))
+    assigning.assign(conn, demo, "first-order", customer_id, key="demo", now=now - timedelta(days=20))
     for days in (100, 40, 3)[-(visits // REGULAR + 1) :]:
         given_at = now - timedelta(days=days)
-        given = coupon_code.assign(conn, demo, "second-cup", customer_id, key=f"demo:{days}", now=given_at)
+        given = assigning.assign(conn, demo, "second-cup", customer_id, key=f"demo:{days}", now=given_at)
         if days == 40:
-            coupon_code.use(conn, demo, given.id, now=given_at + timedelta(days=6))
-        coupon_code.expire(conn, demo, given.id, now)
+            assigning.use(conn, demo, given.id, now=given_at + timedelta(days=6))
+        assigning.expire(conn, demo, given.id, now)
 
 
 def _redeem(conn: Connection, demo: Program, customer_id: str, cost: int, channel: Where) -> Redemption:

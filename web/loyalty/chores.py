@@ -4,10 +4,11 @@ from datetime import timedelta
 from functools import partial
 
 from web.foundation.sealing import Sealer
+from web.loyalty.assigning import expire
 from web.loyalty.birthday import birthdays_due
 from web.loyalty.checkpoint import checkpoints_due, make_checkpoint
 from web.loyalty.clock import Chore, every_program
-from web.loyalty.coupon_code import due_coupons, expire
+from web.loyalty.coupon_code import due_coupons
 from web.loyalty.due import expire_due, release_due, warn_due
 from web.loyalty.held_tier import close_due, due_tiers
 from web.loyalty.lot import whose_lots_are_due

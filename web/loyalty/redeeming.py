@@ -8,17 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.engine import Connection
 
 from web.foundation.languages import N_
 from web.foundation.schema import insert_or_skip, is_id, new_id, utc_now
 from web.foundation.short_code import new_code
 from web.loyalty import code_pool, points
-from web.loyalty.balance import Balance, find_balance, lock_balance
+from web.loyalty.balance import Balance, lock_balance
 from web.loyalty.booking import KeyReused, NotEnough, Order
 from web.loyalty.customer import Contact, find_contact
-from web.loyalty.event import REWARD_REDEEMED_IN_STORE, REWARD_REDEEMED_ONLINE, record
 from web.loyalty.offer import (
     CodeNotGood,
     LimitReached,
@@ -48,8 +47,8 @@ from web.loyalty.redemption import (
     redemption,
     redemptions_in,
 )
+from web.loyalty.redemption_told import tell_of, title_of
 from web.loyalty.reward import Reward, change_stock, find_reward
-from web.loyalty.sign import location
 
 RESERVED_MINUTES = 10
 # A random code meets another one of the programme once in 2^40 / all of its codes.
@@ -112,7 +111,7 @@ def redeem(
     _write(conn, program, offered, who, row)
     made = _found(conn, program, row["id"])
     if not hold:
-        _tell(conn, program, made, offered)
+        tell_of(conn, program, made, offered)
     return made
 
 
@@ -140,14 +139,14 @@ def issue(
     if entry_id is not None:
         order = Order(
             key=f"settle:{was.id}",
-            reason=_title(program, bought),
+            reason=title_of(program, bought),
             source="reward",
             source_ref=was.id,
             actor=actor,
         )
         entry_id = points.settle(conn, program, entry_id, order).entry_id
     made = _change(conn, program, was, state="issued", entry_id=entry_id, **_issued(bought, now))
-    _tell(conn, program, made, bought)
+    tell_of(conn, program, made, bought)
     return made
 
 
@@ -190,7 +189,7 @@ def mark_used(
     if made.channel == "in_store" and was.location_id is None:
         bought = find_reward(conn, program.id, made.reward_id)
         assert bought is not None, "rewards are put away, never deleted"
-        _tell(conn, program, made, bought, device_id)
+        tell_of(conn, program, made, bought, device_id)
     return made
 
 
@@ -284,7 +283,7 @@ def _write(conn: Connection, program: Program, bought: Reward, who: Contact, row
     if bought.cost:
         order = Order(
             key=f"redeem:{row['id']}",
-            reason=_title(program, bought, who.locale),
+            reason=title_of(program, bought, who.locale),
             source="reward",
             source_ref=row["id"],
             actor=row["actor"],
@@ -361,45 +360,3 @@ def _found(conn: Connection, program: Program, redemption_id: str) -> Redemption
     found = find_redemption(conn, program.id, redemption_id)
     assert found is not None, "it was there a moment ago, and is never deleted"
     return found
-
-
-def _tell(
-    conn: Connection, program: Program, made: Redemption, bought: Reward, device_id: str | None = None
-) -> None:
-    """Record the redemption. One for the shop is told of once it is known which: at the till, or when it is used."""
-    at_the_till = made.location_id is not None or made.state == "used"
-    if made.channel == "in_store" and not at_the_till:
-        return
-    left = find_balance(conn, program.id, made.customer_id)
-    properties: dict[str, Any] = {
-        "redemptionId": made.id,
-        "rewardId": bought.id,
-        "rewardTitle": _title(program, bought),
-        "cost": made.cost,
-        "balance": left.available if left else 0,
-        "code": made.code,
-        "discountType": bought.kind,
-        "value": bought.value,
-        **({"orderId": made.order_ref} if made.order_ref else {}),
-    }
-    if made.channel == "in_store":
-        properties |= {
-            "locationId": made.location_id,
-            "locationName": _location_name(conn, program, made.location_id),
-            "staffId": made.actor,
-            "deviceId": device_id,
-        }
-    name = REWARD_REDEEMED_ONLINE if made.channel == "online" else REWARD_REDEEMED_IN_STORE
-    record(conn, program.id, name, made.customer_id, properties)
-
-
-def _location_name(conn: Connection, program: Program, location_id: str | None) -> str | None:
-    name: str | None = conn.scalar(
-        select(location.c.name).where(location.c.program_id == program.id, location.c.id == location_id)
-    )
-    return name
-
-
-def _title(program: Program, bought: Reward, language: str | None = None) -> str:
-    settings = program.settings
-    return settings.say(bought.title, language or settings.default_language)[:120]
