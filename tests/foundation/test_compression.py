@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.foundation.compression import BEST, Coding, compress, negotiate
+from web.foundation.compression import BEST, Coding, Start, compress, compress_page, negotiate
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,21 @@ def test_the_best_level_is_smaller_and_the_same_every_time() -> None:
         best = compress(body, coding, BEST[coding])
         assert len(best) < len(compress(body, coding, 1))
         assert best == compress(body, coding, BEST[coding])
+
+
+@given(st.binary(max_size=40_000), st.binary(max_size=40_000), st.binary())
+def test_what_begins_alike_is_packed_once_and_whole_again_after_it(
+    plain: bytes, rest: bytes, other: bytes
+) -> None:
+    start = Start(plain)
+    for end in (rest, other, b""):
+        assert gzip.decompress(start.gzip(end)) == plain + end
+
+
+def test_a_page_is_hardly_larger_than_packed_as_a_whole() -> None:
+    style = b"".join(path.read_bytes() for path in sorted(Path("assets/css").glob("*.css")))
+    page = b"<style>" + style + b"</style>" + Path(__file__).read_bytes()
+    packed, coding = compress_page(page, "gzip, br")
+    assert coding == "gzip"
+    assert gzip.decompress(packed) == page
+    assert len(packed) < 1.1 * len(gzip.compress(page, 6))

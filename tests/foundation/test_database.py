@@ -9,14 +9,16 @@ import threading
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, event, literal, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from tests.conftest import Fresh
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.rows import in_database
 from web.foundation.database import Database, DatabaseBusy, DatabaseUnreachable, open_database
+from web.foundation.document import Document, list_of
 
 
 @pytest.fixture
@@ -357,17 +359,33 @@ async def test_a_commit_without_an_answer_is_not_tried_again(
     await database.close()
 
 
+class Number(msgspec.Struct, frozen=True):
+    n: int
+
+
+number = Table("number", MetaData(), Column("n", Integer))
+ONES = Document(list[Number], list_of(select(number).where(number.c.n == 1)), select(literal(1)).subquery())
+
+
 async def test_a_server_that_is_away_is_said_to_be_and_found_again_when_it_is_back() -> None:
     with postgres_server() as server:
         database = open_database(server.url())
         await database.write(lambda conn: conn.execute(text("CREATE TABLE number (n INTEGER PRIMARY KEY)")))
         await database.write(add, 1)
+        assert await database.ask(ONES) == [Number(1)]
         server.stop()
         with pytest.raises(DatabaseUnreachable):
             await database.read(numbers)
+        with pytest.raises(DatabaseUnreachable):
+            await database.ask(ONES)
         results = await asyncio.gather(*(database.write(add, n) for n in range(2, 9)), return_exceptions=True)
         assert all(isinstance(result, DatabaseUnreachable) for result in results)
         server.start()
         assert await database.read(numbers) == [1]
+        assert await database.ask(ONES) == [Number(1)]
+        server.stop()
+        server.start()
+        # Left over from before, and nobody's trouble.
+        assert await asyncio.gather(*(database.ask(ONES) for _ in range(20))) == [[Number(1)]] * 20
         assert await database.write(add, 2) == 2
         await database.close()

@@ -9,6 +9,15 @@ from typing import Any
 import asyncpg
 from sqlalchemy.engine import URL, Dialect
 
+# How asyncpg says that the server went away; the last is what it says of a farewell that it has not read yet.
+_CUT = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InternalClientError,
+)
+
 
 class Asker:
     """A few connections of their own, opened when they are first needed. At most as many as may ask at once."""
@@ -24,15 +33,15 @@ class Asker:
     async def ask(self, sql: str, values: list[Any]) -> str | None:
         """The first column of the first row.
 
-        What asyncpg raises, OSError and TimeoutError go through; a connection that was left over from before the
-        server was started again is not the caller's trouble.
+        Raises: ConnectionError and other OSErrors where there is no server, and what asyncpg says of the statement. A
+        connection that was left over from before the server was started again is not the caller's trouble.
         """
         while self._idle:
             connection = self._idle.pop()
             if not connection.is_closed():
                 try:
                     return await self._ask(connection, sql, values)
-                except (OSError, asyncpg.ConnectionDoesNotExistError):
+                except ConnectionError:
                     continue
         return await self._ask(await asyncpg.connect(**self._options), sql, values)
 
@@ -40,10 +49,10 @@ class Asker:
         try:
             answer: str | None = await connection.fetchval(sql, *values)
         except BaseException as error:
-            cut = isinstance(error, asyncpg.InterfaceError) and connection.is_closed()
+            is_cut = isinstance(error, _CUT) or (isinstance(error, Exception) and connection.is_closed())
             # In whatever state it is: the next one gets another.
             connection.terminate()
-            if cut:
+            if is_cut:
                 raise ConnectionError(str(error)) from error
             raise
         self._idle.append(connection)
