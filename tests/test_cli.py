@@ -83,7 +83,7 @@ def test_a_programme_is_made_from_a_file_and_listed(command: Command, tmp_path: 
     file = tmp_path / "corner.toml"
     file.write_text('slug = "corner"\n[settings]\nname = "Corner"\nlanguages = ["es", "en"]\n', "utf-8")
     assert "http://cards.test/corner" in done(command("program", "create", str(file)))
-    assert re.search(r"^corner +version 1$", done(command("program", "list")), re.MULTILINE)
+    assert re.search(r"^corner +version \d+$", done(command("program", "list")), re.MULTILINE)
     assert '"languages": [' in done(command("program", "show", "corner"))
 
 
