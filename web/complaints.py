@@ -15,7 +15,7 @@ from web.foundation.database import DatabaseBusy, DatabaseUnreachable
 from web.foundation.sealing import CannotOpen
 from web.loyalty.program import SlugTaken
 from web.loyalty.program_settings import InvalidProgram
-from web.loyalty.sign import UnknownLocation
+from web.loyalty.sign import LocationTaken, UnknownLocation
 from web.settings import SettingsError
 from web.wallet.apple.certificates import CertificateError
 from web.wallet.google.account import AccountError
@@ -50,6 +50,7 @@ _SENTENCES: dict[type[Exception], Callable[[Any], str]] = {
     InvalidProgram: str,
     msgspec.ValidationError: lambda error: f"{error}.",
     SlugTaken: lambda error: f"There is a programme {str(error)!r} already; `program update` changes it.",
+    LocationTaken: lambda error: f"The programme has a location {str(error)!r} already; choose another slug.",
     UnknownLocation: lambda error: (
         f"The programme has no location {str(error)!r}; `program location` adds one."
     ),

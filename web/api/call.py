@@ -50,7 +50,7 @@ def parts_of(request: AnyRequest) -> Parts:
 
 
 def encode(answer: Any) -> bytes:
-    """An answer as JSON. Whole numbers are written without a fraction, whatever they are kept as."""
+    """An answer, as it is sent and kept."""
     return msgspec.json.encode(answer)
 
 

@@ -7,7 +7,8 @@ from msgspec import Meta
 from sqlalchemy.engine import Connection
 
 from web.api.call import Call
-from web.api.customers import link_by, require_customer
+from web.api.customer_shown import link_by
+from web.api.customers import require_customer
 from web.api.operation import operation
 from web.api.paging import Page, PageQuery, cursor_at
 from web.api.referrals import A_REFERRAL, TAG, State, page_before

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from web.api.balances import change_by, ledger_problems
 from web.api.call import Call
-from web.api.customers import tier_of
+from web.api.customer_shown import tier_of
 from web.api.operation import operation
 from web.api.problems import Problem, invalid
 from web.api.shapes import (

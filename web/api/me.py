@@ -3,7 +3,8 @@
 from sqlalchemy.engine import Connection
 
 from web.api.call import Call
-from web.api.customers import EXAMPLE, TAG, CustomerShown, show_customer
+from web.api.customer_shown import EXAMPLE, CustomerShown, show_customer
+from web.api.customers import TAG
 from web.api.operation import operation
 from web.api.problems import Problem
 from web.loyalty.directory import find_entrant

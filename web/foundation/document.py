@@ -14,10 +14,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import Boolean, ColumnElement, Dialect, FromClause, Select, Text, cast, literal_column, select
+from sqlalchemy import (
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    Dialect,
+    FromClause,
+    Select,
+    Text,
+    cast,
+    literal_column,
+    select,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.visitors import cloned_traverse
 
 from web.foundation.schema import Json, Moment
 
@@ -34,7 +46,8 @@ class Document(Generic[T]):
         source: FromClause,
         *conditions: ColumnElement[bool],
     ) -> None:
-        self._statement = select(cast(content, Text)).select_from(source).where(*conditions)
+        statement = select(cast(content, Text)).select_from(source).where(*conditions)
+        self._statement = cloned_traverse(statement, {}, {"bindparam": _literal})
         self._decoder = msgspec.json.Decoder(type_)
         self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
 
@@ -43,8 +56,8 @@ class Document(Generic[T]):
         known = self._compiled.get(dialect.name)
         if known is None:
             known = self._compiled[dialect.name] = self._compile(dialect)
-        sql, names, constants = known
-        return sql, [values[name] if name in values else constants[name] for name in names]
+        sql, names, own = known
+        return sql, [values[name] if name in values else own[name] for name in names]
 
     def read(self, answer: str) -> T:
         """Raises: msgspec.ValidationError, where the statement does not say what the type asks for."""
@@ -53,10 +66,18 @@ class Document(Generic[T]):
     def _compile(self, dialect: Dialect) -> tuple[str, tuple[str, ...], dict[str, Any]]:
         compiled = self._statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
         assert isinstance(compiled, SQLCompiler)
-        names = tuple(compiled.positiontup or ())
-        constants = compiled.construct_params(_check=False)
-        required = {name for name, bound in compiled.binds.items() if bound.required}
-        return str(compiled), names, {name: constants[name] for name in names if name not in required}
+        # SQLite's compiler adds an OFFSET of its own.
+        own = {name: value for name, value in compiled.params.items() if value is not None}
+        return str(compiled), tuple(compiled.positiontup or ()), own
+
+
+def _literal(bound: BindParameter[Any]) -> None:
+    """Our own constants are written out: SQLite compiles a statement anew each time it is given a value that decided
+    whether a partial index will do, and PostgreSQL's kept plans do without such an index.
+    """
+    bound.literal_execute = not bound.required
+    # What is to be given has no value yet, and needs none to be compiled.
+    bound.required = False
 
 
 def object_of(

@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    literal_column,
     select,
     update,
 )
@@ -53,8 +54,10 @@ lot = Table(
         "written_off >= 0 and remaining + written_off <= amount", name="written_off_is_part_of_the_rest"
     ),
 )
-_OPEN = (lot.c.remaining > 0) & lot.c.is_pending.is_(False)
-_HELD = (lot.c.remaining > 0) & lot.c.is_pending.is_(True)
+# Written out: SQLite compiles a statement anew for each value that decides whether a partial index will do.
+_SOME_LEFT = lot.c.remaining > literal_column("0")
+_OPEN = _SOME_LEFT & lot.c.is_pending.is_(False)
+_HELD = _SOME_LEFT & lot.c.is_pending.is_(True)
 Index("ix_lot_entry", lot.c.program_id, lot.c.entry_id)
 Index(
     "ix_lot_open",
