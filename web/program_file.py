@@ -17,7 +17,7 @@ from web.loyalty.multiplier import InvalidMultiplier, NewMultiplier, add_multipl
 from web.loyalty.program import ImageKind, change_program, create_program, set_image
 from web.loyalty.program_settings import InvalidProgram, ProgramSettings
 from web.loyalty.reward import InvalidReward, NewReward, add_rewards
-from web.loyalty.sign import Location, add_location
+from web.loyalty.sign import Location, LocationTaken, add_location
 from web.loyalty.tier import InvalidTier, NewTier, add_tiers
 from web.wallet.apple.images import PictureError, decode
 
@@ -72,8 +72,11 @@ def create_from_file(conn: Connection, path: Path, sealer: Sealer) -> str:
     program_id = create_program(conn, file.slug, file.settings, sealer, _pictures(file, path))
     _add_rules(conn, program_id, file)
     _add_offers(conn, program_id, file)
-    for location in file.locations:
-        add_location(conn, program_id, location)
+    try:
+        for location in file.locations:
+            add_location(conn, program_id, location)
+    except LocationTaken as error:
+        raise InvalidProgram([f"locations: {error} is there twice."]) from error
     return program_id
 
 
