@@ -2,11 +2,11 @@
 
 import asyncio
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from tests.support.plans import gather_statistics, plan_of
 from web.foundation.database import Database, open_database
-from web.foundation.schema import new_id
+from web.foundation.schema import new_id, utc_now
 from web.loyalty.event import Event, event, has_waiting, record, take_waiting
 
 PROGRAM = new_id()
@@ -85,10 +85,10 @@ async def test_several_workers_take_each_event_once_and_a_customer_s_in_order(
 
 async def test_what_waits_is_found_by_index_however_much_has_happened(database: Database) -> None:
     def fill(conn: Connection) -> None:
-        record_many(conn, [new_id() for _ in range(200)], 1)
-        while take_waiting(conn, 500):
-            pass
-        record_many(conn, [new_id() for _ in range(300)], 2)
+        regulars = [new_id() for _ in range(200)]
+        record_many(conn, regulars, 20)
+        conn.execute(update(event).values(dispatched_at=utc_now()))
+        record_many(conn, regulars, 2)
         gather_statistics(conn)
 
     await database.write(fill)
