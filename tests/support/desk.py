@@ -24,7 +24,8 @@ class Desk:
             with conn.begin_nested():
                 return work(conn)
 
-        return self._run(in_savepoint)
+        result: T = self._run(in_savepoint)
+        return result
 
     def forget(self) -> None:
         """Let everything be as it was at first."""
