@@ -1,5 +1,8 @@
 """What the card shows of points, tier and the next reward."""
 
+from typing import Any
+
+import pytest
 from sqlalchemy import update
 
 from tests.loyalty.people import new_customer
@@ -50,9 +53,12 @@ async def test_the_next_reward_is_the_cheapest_not_yet_within_reach_and_the_dear
     assert now.points == max(costs)
 
 
-async def test_a_reward_that_is_not_offered_is_not_shown(database: Database, program: Program) -> None:
+@pytest.mark.parametrize("gone", [{"active": False}, {"stock": 0}])
+async def test_a_reward_that_is_not_to_be_had_is_not_shown(
+    database: Database, program: Program, gone: dict[str, Any]
+) -> None:
     customer_id = await database.write(new_customer, program)
-    await database.write(lambda conn: conn.execute(update(reward).values(active=False)))
+    await database.write(lambda conn: conn.execute(update(reward).values(gone)))
     now = await standing(database, program, customer_id)
     assert (now.next_reward, now.next_reward_cost, now.missing) == (None, None, 0)
 

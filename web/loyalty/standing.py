@@ -49,7 +49,12 @@ _base = (
     .scalar_subquery()
 )
 _held = func.coalesce(balance.c.tier_id, _base)
-_offered = select(reward.c.id).where(reward.c.program_id == customer.c.program_id, reward.c.active.is_(True))
+_offered = select(reward.c.id).where(
+    reward.c.program_id == customer.c.program_id,
+    reward.c.active.is_(True),
+    # Nobody is led towards what is gone.
+    reward.c.stock.is_(None) | (reward.c.stock > 0),
+)
 _nearest = _offered.where(reward.c.cost > _points).order_by(reward.c.cost).limit(1)
 _dearest = _offered.order_by(reward.c.cost.desc()).limit(1)
 _next = reward.alias("next_reward")
