@@ -40,7 +40,7 @@ TOO_SMALL = """least => [...document.querySelectorAll("a, button, input, summary
 def findings(person: Person) -> list[str]:
     """What axe finds on the page as it is shown now."""
     page = person.page
-    page.wait_for_function("document.getAnimations().every((a) => a.playState === 'finished')")
+    page.wait_for_function("() => document.getAnimations().every((a) => a.playState === 'finished')")
     if not page.evaluate("'axe' in window"):
         page.add_script_tag(path=AXE)
     found: list[str] = page.evaluate(FIND, RULES)

@@ -80,7 +80,7 @@ def test_failing_does_not_lengthen_the_history(people: People) -> None:
     for wrong in ("", "zoe@", "zoe@@example.org"):
         with ana.page.expect_response("**/register"):
             ana.enters(wrong)
-        ana.page.wait_for_function("!document.querySelector('[aria-busy]')")
+        ana.page.wait_for_function("() => !document.querySelector('[aria-busy]')")
         assert ana.page.get_by_role("alert").is_visible()
     assert ana.page.evaluate("history.length") == before
     ana.page.go_back()

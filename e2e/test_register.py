@@ -153,6 +153,7 @@ def _confirms(person: Person, address: str) -> None:
     person.opens("/dev/mailbox")
     person.page.get_by_role("link").filter(has_text=address).click()
     mail = person.page.frame_locator("iframe")
+    mail.locator("a[href*='/verify?']").first.wait_for()
     [link] = {href for href in _links(mail) if "/verify?" in href}
     with person.context.expect_page() as opened:
         mail.locator(f"a[href='{link}']").first.click()

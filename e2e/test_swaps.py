@@ -11,7 +11,7 @@ IS_SAME = "window.__same === true"
 def expect_arrival(person: Person, heading: str) -> None:
     """A new page for everybody: for eyes, for ears, and for the tab's title."""
     person.page.get_by_role("heading", level=1, name=heading).wait_for()
-    person.page.wait_for_function("document.activeElement.tagName === 'H1'")
+    person.page.wait_for_function("() => document.activeElement.tagName === 'H1'")
     assert person.focused()["text"] == heading
     assert person.page.evaluate(IS_SAME), "the whole page was loaded anew"
 

@@ -152,6 +152,7 @@ def make_link(
     )
 
 
+_own = one_time_link.alias("own")
 # Made once: SQLAlchemy remembers with a statement how it is compiled.
 _NAMED = (
     one_time_link.c.program_id == bindparam("its_program"),
@@ -213,6 +214,30 @@ def may_send_link(conn: Connection, program_id: str, address: str) -> bool:
         },
     ).one()
     return bool(hour < MOST_LINK_MESSAGES_AN_HOUR and day < MOST_LINK_MESSAGES_A_DAY)
+
+
+# In one order for everybody: taps on several links of one person would otherwise wait for each other crosswise.
+_LINE_UP = (
+    select(one_time_link.c.jti_hash)
+    .where(
+        one_time_link.c.program_id == bindparam("its_program"),
+        one_time_link.c.customer_id
+        == select(_own.c.customer_id)
+        .where(_own.c.program_id == bindparam("its_program"), _own.c.jti_hash == bindparam("its_jti"))
+        .scalar_subquery(),
+        one_time_link.c.purpose == "download",
+        one_time_link.c.most_uses == 1,
+        one_time_link.c.uses == 0,
+        one_time_link.c.revoked_at.is_(None),
+    )
+    .order_by(one_time_link.c.jti_hash)
+    .with_for_update()
+)
+
+
+def line_up(conn: Connection, program_id: str, jti: str) -> None:
+    """Wait for whoever uses another one-time link of the same person just now, before `use_link`."""
+    conn.execute(_LINE_UP, {"its_program": program_id, "its_jti": digest(jti)})
 
 
 def revoke_siblings(conn: Connection, program_id: str, customer_id: str, used: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from web.foundation.limits import LINK_USE
 from web.foundation.schema import utc_now
 from web.loyalty.card_request import Asked, request_pass
-from web.loyalty.link import Link, Purpose, find_link, revoke_siblings, use_link
+from web.loyalty.link import Link, Purpose, find_link, line_up, revoke_siblings, use_link
 from web.loyalty.program import Program
 from web.loyalty.visit import Visit, begin_visit, find_visit, grant
 from web.loyalty.wallet_pass import Platform
@@ -127,6 +127,7 @@ def _use(
     conn: Connection, program: Program, code: str, visit_token: str | None
 ) -> tuple[str, str, str | None] | None:
     """The link's customer, the visit's token and the touch that a new pass is credited to; None for a dead link."""
+    line_up(conn, program.id, code)
     customer_id = next(
         (found for purpose in OPENS_CARD if (found := use_link(conn, program.id, code, purpose))), None
     )
