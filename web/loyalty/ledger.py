@@ -216,19 +216,3 @@ def has_entries(conn: Connection, program_id: str) -> bool:
         conn.scalar(select(ledger_entry.c.number).where(ledger_entry.c.program_id == program_id).limit(1))
         is not None
     )
-
-
-def append_only(table: str, dialect: str) -> list[str]:
-    """The statements that make a table refuse every change of what was written: the code never gets to decide."""
-    if dialect == "sqlite":
-        return [
-            f"CREATE TRIGGER {table}_no_{verb} BEFORE {verb} ON {table}"
-            f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            for verb in ("update", "delete")
-        ]
-    return [
-        f"CREATE FUNCTION {table}_is_append_only() RETURNS trigger LANGUAGE plpgsql AS"
-        f" $$ BEGIN RAISE EXCEPTION '{table} is append-only'; END $$",
-        f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table}"
-        f" FOR EACH ROW EXECUTE FUNCTION {table}_is_append_only()",
-    ]
