@@ -4,7 +4,7 @@ Assigning locks the customer's balance, so that of one customer one thing happen
 """
 
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import (
     func,
@@ -25,21 +25,18 @@ from web.loyalty.customer import find_contact
 from web.loyalty.event import COUPON_ASSIGNED, COUPON_RUNNING_LOW, COUPON_USED, record
 from web.loyalty.program import Program
 from web.loyalty.redemption import CODE_LENGTH
+from web.loyalty.refusal import Refusal
 from web.loyalty.wallet_pass import wallet_pass
 
 # A random code meets another one of the programme once in 2^40 / all of its codes.
 CODE_TRIES = 5
 
 
-class CannotAssign(Exception):
+class CannotAssign(Refusal):
     """A coupon that this customer does not get, or cannot use. `code` names the rule; nothing was changed."""
 
-    code: ClassVar[str] = "cannot_assign"
-    advice: ClassVar[str] = N_("This coupon cannot be given now.")
-
-    def __init__(self, **facts: Any) -> None:
-        super().__init__(self.advice)
-        self.facts = facts
+    code = "cannot_assign"
+    advice = N_("This coupon cannot be given now.")
 
 
 class CouponGone(CannotAssign):

@@ -4,13 +4,14 @@ What is shown is judged by the programme in memory; what is redeemed, by the row
 """
 
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import msgspec
 
 from web.foundation.languages import N_
 from web.loyalty.period import period_around
 from web.loyalty.program import Program
+from web.loyalty.refusal import Refusal
 from web.loyalty.reward import Reward
 
 State = Literal["ready", "short", "not_yet", "range", "used_up", "tier", "sold_out"]
@@ -26,15 +27,11 @@ _ORDER: dict[str, int] = {
 }
 
 
-class CannotRedeem(Exception):
+class CannotRedeem(Refusal):
     """A reward that this customer cannot have now. `code` names the rule, `advice` says what to do next."""
 
-    code: ClassVar[str] = "cannot_redeem"
-    advice: ClassVar[str] = N_("Choose another reward.")
-
-    def __init__(self, **facts: Any) -> None:
-        super().__init__(self.advice)
-        self.facts = facts
+    code = "cannot_redeem"
+    advice = N_("Choose another reward.")
 
 
 class RewardGone(CannotRedeem):
