@@ -14,6 +14,7 @@ from web.loyalty.session import Session, find_session
 from web.loyalty.standing import Standing, standing_of
 from web.loyalty.visit import Visit, find_visit
 from web.loyalty.wallet_pass import Pass, Platform, mark_handed, pass_for
+from web.pages.site import Handed
 from web.pages.visitor import AnyRequest, NotYet, Visitor
 from web.wallet.apple.wallet import MEDIA_TYPE
 from web.wallet.google.save_link import LinkTooLongError
@@ -56,16 +57,21 @@ async def hand_over(
         if site.google is None:
             return visitor.redirect("/card")
         try:
-            return visitor.redirect_out(site.google.save_url(design, card, stored=held.stored_at is not None))
+            save_url = site.google.save_url(design, card, stored=held.stored_at is not None)
         except LinkTooLongError as error:
             # Very long names: the card has to be stored at Google first, and is on its way there.
             site.work_to_do.set()
             raise NotYet from error
+        if site.handed:
+            site.handed(Handed(serial=held.id, save_url=save_url))
+        return visitor.redirect_out(save_url)
     if site.apple is None:
         return visitor.redirect("/card")
     # The first pass of a design draws its pictures, which takes a while and must not hold up the others.
     await asyncio.to_thread(site.apple.prepare, design)
     package = site.apple.package(design, card)
+    if site.handed:
+        site.handed(Handed(serial=held.id, package=package, token=held.token))
     return Response(
         package,
         status_code=200,
