@@ -177,9 +177,10 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
 class Card(msgspec.Struct, frozen=True, kw_only=True):
     """One holder's copy. `balance` is in minor units, `scale` (0 or 2) says how many decimals they are.
 
-    `headline` is what a coupon gives or what a membership is called; `currency` (ISO 4217) is set where
-    the balance is money. `serial` and `token` never change for a pass. Raises ValueError for a short
-    token, a date without a zone, another scale, more than ten locations or two links of one label.
+    `number` is empty where nobody is left whose it could be. `headline` is what a coupon gives or what a
+    membership is called; `currency` (ISO 4217) is set where the balance is money. `serial` and `token`
+    never change for a pass. Raises ValueError for a short token, a date without a zone, another scale,
+    more than ten locations or two links of one label.
     """
 
     kind: Kind = "loyalty"

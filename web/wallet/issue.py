@@ -8,9 +8,8 @@ import msgspec
 from sqlalchemy.engine import Connection
 
 from web.foundation.theme import card_colours
+from web.loyalty.held_card import HeldCard
 from web.loyalty.program import Program, image_of
-from web.loyalty.standing import Standing
-from web.loyalty.wallet_pass import Pass
 from web.wallet.card import Beacon, Card, Design, Location, NextReward, OwnText, own_labels
 from web.wallet.mark import draw_mark
 
@@ -71,14 +70,28 @@ def _number_of(design: Design) -> int:
     return int.from_bytes(sha256(msgspec.json.encode(design)).digest()[:7])
 
 
-def card_of(program: Program, standing: Standing, wallet_pass: Pass, language: str) -> Card:
-    """One customer's card, as of now."""
-    settings = program.settings
+def card_of(program: Program, shown: HeldCard) -> Card:
+    """One customer's card, as of now, in the language that they chose where the programme speaks it.
+
+    An erased customer's is void and says nothing but that.
+    """
+    settings, held, standing = program.settings, shown.held, shown.standing
+    offered = settings.languages
+    if standing is None:
+        return Card(
+            kind=held.kind,
+            serial=held.id,
+            token=held.token,
+            number="",
+            locale=offered[0],
+            voided=True,
+        )
+    language = standing.locale if standing.locale in offered else offered[0]
     title = settings.say(standing.next_reward, language) if standing.next_reward else None
     return Card(
-        kind=wallet_pass.kind,
-        serial=wallet_pass.id,
-        token=wallet_pass.token,
+        kind=held.kind,
+        serial=held.id,
+        token=held.token,
         number=standing.card_number,
         locale=language,
         balance=standing.points,
@@ -100,5 +113,5 @@ def card_of(program: Program, standing: Standing, wallet_pass: Pass, language: s
             if title
             else None
         ),
-        voided=wallet_pass.status == "voided",
+        voided=held.voided_at is not None,
     )

@@ -83,9 +83,10 @@ class Content:
         expires = _iso(card.expires) if card.expires else None
         content: dict[str, Any] = {
             "serialNumber": card.serial,
-            "barcodes": [self._barcode_of(card, number)],
             STYLES[card.kind]: self._front(card) | {"backFields": self._back(card, number, expires)},
         }
+        if card.number:  # an erased customer's has none
+            content["barcodes"] = [self._barcode_of(card, number)]
         if self._web_service_url:
             content["webServiceURL"] = self._web_service_url
             content["authenticationToken"] = card.token
@@ -149,7 +150,7 @@ class Content:
         return self._field(f"own_{name}", f"own_{name}", plain(self._design.text(own.value, card.locale)))
 
     def _back(self, card: Card, number: str, expires: str | None) -> list[Field | msgspec.Raw]:
-        fields: list[Field | msgspec.Raw] = [self._field("number", "card_number", number)]
+        fields: list[Field | msgspec.Raw] = [self._field("number", "card_number", number)] if number else []
         if expires:
             fields.append(self._field("expires", "expires", expires) | _AS_DATE)
         if not card.links and card.locale in self._pages:
