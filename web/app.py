@@ -42,6 +42,7 @@ from web.pages import PAGES, dev_mailbox, errors
 from web.pages.forms import LONGEST_FORM
 from web.pages.site import Site
 from web.settings import Settings, load_settings
+from web.wallet.designs import Designs
 from web.wallet.google.client import GoogleClient
 from web.wallet.google.deliveries import GoogleCards
 from web.wallet.google.development import is_development
@@ -164,6 +165,7 @@ def make_site(
     """The parts of a process, web or worker."""
     sealer = Sealer(settings.secret_keys)
     return Site(
+        designs=Designs(database, settings.base_url, renderer.text),
         settings=settings,
         database=database,
         programs=Programs(database, sealer),
@@ -210,7 +212,7 @@ def make_worker(
         follow_ups=[follow_up, envelope.follow_up, consequence.follow_up],
         work_to_do=site.work_to_do,
         clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
-        slow=frozenset((envelope.WEBHOOK,)),
+        slow=frozenset((envelope.WEBHOOK, GOOGLE_CARD)),
     )
 
 
@@ -230,8 +232,7 @@ def google_cards(site: Site, client: httpx.AsyncClient) -> GoogleCards:
             if account is not None and real
             else None
         ),
-        base_url=settings.base_url,
-        translate=site.renderer.text,
+        designs=site.designs,
     )
 
 

@@ -20,6 +20,7 @@ from web.loyalty import (
     earning_record,
     event,
     held_tier,
+    installation,
     ledger,
     link,
     lot,
@@ -88,6 +89,7 @@ TABLES = (
     touch.touch,
     visit.visit,
     wallet_pass.wallet_pass,
+    installation.pass_device,
     endpoint.webhook_endpoint,
 )
 __all__ = ["TABLES", "metadata"]

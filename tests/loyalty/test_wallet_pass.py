@@ -46,7 +46,9 @@ async def test_google_is_told_once_of_its_card_and_of_no_other(database: Databas
             conn.execute(select(delivery.c.payload).where(delivery.c.kind == GOOGLE_CARD)).scalars().all()
         )
     )
-    assert told == [{"customer_id": customer_id}]
+    card = await database.read(find_pass, program.id, customer_id, "google")
+    assert card is not None
+    assert told == [{"pass_id": card.id}]
 
 
 async def test_a_card_that_was_voided_makes_room_for_a_new_one(database: Database, program: Program) -> None:

@@ -8,6 +8,7 @@ the delivery under the same id, so that a receiver can tell the repeat.
 import random
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Index,
+    Insert,
     Integer,
     String,
     Table,
@@ -27,8 +29,11 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    text,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import Id, Json, Moment, metadata, new_id, utc_now
@@ -39,6 +44,7 @@ PAUSES = tuple(
     timedelta(seconds=seconds) for seconds in (5, 20, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 )
 WAITING, DONE, DEAD, DROPPED = "waiting", "done", "dead", "dropped"
+UNTAKEN = "state = 'waiting' and merge_key is not null"
 
 delivery = Table(
     "delivery",
@@ -49,6 +55,8 @@ delivery = Table(
     Column("kind", String(40), nullable=False),
     # Deliveries of one lane leave one after the other: the channel and the customer.
     Column("lane", String(80), nullable=False),
+    # Until somebody takes it, another of the same name is this one: what it says then is what matters.
+    Column("merge_key", String(80)),
     Column("event_id", Id),
     Column("payload", Json, nullable=False),
     Column("state", String(8), nullable=False),
@@ -72,6 +80,14 @@ Index(
     delivery.c.id,
     sqlite_where=delivery.c.state == WAITING,
     postgresql_where=delivery.c.state == WAITING,
+)
+Index(
+    "uq_delivery_merge_key",
+    delivery.c.program_id,
+    delivery.c.merge_key,
+    unique=True,
+    sqlite_where=text(UNTAKEN),
+    postgresql_where=text(UNTAKEN),
 )
 Index(
     "ix_delivery_dead",
@@ -146,16 +162,43 @@ def enqueue(
     return str(row["id"])
 
 
+def enqueue_merged(conn: Connection, rows: list[dict[str, Any]]) -> None:
+    """Write down what is to be done, each only once until a worker takes it: rows with a `merge_key`.
+
+    Where one waits it is written anew and so locked: a worker that came first has yet to see this transaction's
+    changes, and one that comes later waits for them.
+    """
+    if rows:
+        conn.execute(_insert_or_merge(conn.dialect.name), rows)
+
+
+@lru_cache
+def _insert_or_merge(dialect: str) -> Insert:
+    insert_into = postgres_insert if dialect == "postgresql" else sqlite_insert
+    adding = insert_into(delivery)
+    return adding.on_conflict_do_update(
+        index_elements=[delivery.c.program_id, delivery.c.merge_key],
+        index_where=text(UNTAKEN),
+        set_={"payload": adding.excluded.payload},
+    )
+
+
 def delivery_row(
-    program_id: str, kind: str, lane: str, payload: dict[str, Any], event_id: str | None = None
+    program_id: str,
+    kind: str,
+    lane: str,
+    payload: dict[str, Any],
+    event_id: str | None = None,
+    merge_key: str | None = None,
 ) -> dict[str, Any]:
-    """The row of one delivery, for those who write many at once with `INSERT`."""
+    """The row of one delivery, for those who write many at once with `INSERT` or `enqueue_merged`."""
     now = utc_now()
     return {
         "program_id": program_id,
         "id": new_id(),
         "kind": kind,
         "lane": lane,
+        "merge_key": merge_key,
         "event_id": event_id,
         "payload": payload,
         "state": WAITING,
@@ -195,7 +238,7 @@ def claim(conn: Connection, most: int, but: Collection[str] = ()) -> list[Delive
             # Another worker may have taken it between the two statements where rows cannot be locked.
             delivery.c.due_at <= now,
         )
-        .values(due_at=now + LEASE, tries=delivery.c.tries + 1)
+        .values(due_at=now + LEASE, tries=delivery.c.tries + 1, merge_key=None)
         .returning(
             delivery.c.program_id,
             delivery.c.id,

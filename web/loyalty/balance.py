@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
 from web.loyalty.ledger import GENESIS, Amount
+from web.loyalty.wallet_pass import card_changed
 
 balance = Table(
     "balance",
@@ -129,7 +130,7 @@ def lock_row(conn: Connection, program_id: str, customer_id: str) -> Balance:
 
 
 def save_balance(conn: Connection, changed: Balance) -> None:
-    """Write back a locked balance; its version moves on."""
+    """Write back a locked balance; its version moves on, and so do the cards that show it."""
     changed.version += 1
     changed.updated_at = max(utc_now(), changed.updated_at)
     conn.execute(
@@ -140,3 +141,4 @@ def save_balance(conn: Connection, changed: Balance) -> None:
             **{f"new_{name}": getattr(changed, name) for name in _CHANGING},
         },
     )
+    card_changed(conn, changed.program_id, changed.customer_id)

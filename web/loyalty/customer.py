@@ -15,7 +15,7 @@ from web.loyalty import consent, event
 from web.loyalty.consent import Decision, decision_rows
 from web.loyalty.event import ACCOUNT_VERIFIED, CUSTOMER_CREATED, event_row, record
 from web.loyalty.visit import grant_many
-from web.loyalty.wallet_pass import Platform, issue_passes, pass_row
+from web.loyalty.wallet_pass import Platform, card_changed, issue_passes, pass_row
 
 CARD_NUMBER_LENGTH = 12
 
@@ -253,6 +253,7 @@ def change_details(conn: Connection, program_id: str, customer_id: str, details:
         .where(customer.c.program_id == program_id, customer.c.id == customer_id)
         .values(**msgspec.structs.asdict(details), updated_at=utc_now())
     )
+    card_changed(conn, program_id, customer_id)
 
 
 def message_lane(customer_id: str) -> str:

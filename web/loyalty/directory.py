@@ -25,7 +25,7 @@ from web.loyalty.referral_code import referral_code as codes
 from web.loyalty.session import end_sessions
 from web.loyalty.tier import tier
 from web.loyalty.touch import touch
-from web.loyalty.wallet_pass import wallet_pass
+from web.loyalty.wallet_pass import card_changed, wallet_pass
 
 
 class Entrant(msgspec.Struct, frozen=True, kw_only=True):
@@ -290,6 +290,7 @@ def change_customer(conn: Connection, program: Program, customer_id: str, told: 
         .where(customer.c.program_id == program.id, customer.c.id == customer_id)
         .values(**values, updated_at=utc_now())
     )
+    card_changed(conn, program.id, customer_id)
     if moves_email:
         cancel_change(conn, program.id, customer_id)
         revoke_links(conn, program.id, customer_id)

@@ -26,7 +26,7 @@ from web.loyalty.program import Program
 from web.loyalty.session import end_sessions
 from web.loyalty.undoing import without_key
 from web.loyalty.visit import visit
-from web.loyalty.wallet_pass import wallet_pass
+from web.loyalty.wallet_pass import card_changed, void_passes, wallet_pass
 
 # What is never changed after it was written, and what is moved in a way of its own.
 STAYS = frozenset(
@@ -197,12 +197,9 @@ def _move_passes(conn: Connection, program_id: str, from_id: str, into_id: str) 
         other.c.voided_at.is_(None),
     )
     mine = (its.program_id == program_id) & (its.customer_id == from_id)
-    conn.execute(
-        update(wallet_pass)
-        .where(mine, its.kind == "loyalty", its.voided_at.is_(None), doubled)
-        .values(status="voided", voided_at=utc_now())
-    )
+    void_passes(conn, program_id, mine, its.kind == "loyalty", doubled)
     conn.execute(update(wallet_pass).where(mine).values(customer_id=into_id))
+    card_changed(conn, program_id, into_id)
 
 
 def _move_rows(conn: Connection, program_id: str, from_id: str, into_id: str) -> None:

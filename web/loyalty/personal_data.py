@@ -18,7 +18,7 @@ from web.loyalty.customer import customer, find_contact, message_lane
 from web.loyalty.event import CUSTOMER_ERASED, event, record
 from web.loyalty.merging import names_of
 from web.loyalty.referral import export_referrals, forget_referrals
-from web.loyalty.wallet_pass import wallet_pass
+from web.loyalty.wallet_pass import void_passes, wallet_pass
 
 # The delivery that sweeps up after a message that was on its way to somebody while they were erased.
 FORGET = "forget"
@@ -64,11 +64,7 @@ def erase(conn: Connection, program_id: str, customer_id: str, address_tags: lis
     now = utc_now()
     for merged in names_of(conn, program_id, customer_id)[1:]:
         erase(conn, program_id, merged, [])
-    conn.execute(
-        update(wallet_pass)
-        .where(wallet_pass.c.program_id == program_id, wallet_pass.c.customer_id == customer_id)
-        .values(status="voided", voided_at=now)
-    )
+    void_passes(conn, program_id, wallet_pass.c.customer_id == customer_id)
     visits = metadata.tables["visit"]
     touches = metadata.tables["touch"]
     visit_ids = select(customer.c.visit_id).where(

@@ -11,6 +11,7 @@ from web.loyalty.consent import Decision, consent_event, record_decisions
 from web.loyalty.customer import customer
 from web.loyalty.event import CONSENT_CHANGED, record
 from web.loyalty.program import Program
+from web.loyalty.wallet_pass import card_changed
 
 
 class Notifications(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +47,8 @@ def set_notifications(conn: Connection, program_id: str, customer_id: str, wante
         .where(customer.c.program_id == program_id, customer.c.id == customer_id)
         .values(notifications=msgspec.to_builtins(wanted), updated_at=utc_now())
     )
+    # A card says with each field whether its change is worth a notice.
+    card_changed(conn, program_id, customer_id)
 
 
 def standpoints_of(conn: Connection, program_id: str, customer_id: str) -> dict[str, Standpoint]:

@@ -1,22 +1,44 @@
-"""A pass: one issued copy of the card, for one wallet. Its serial and its token never change."""
+"""A pass: one issued copy of the card, for one wallet. Its serial and its token never change.
 
+What it shows does. Each change moves its version on and, where a phone or a vendor holds the pass, queues an update,
+in the transaction of the change.
+"""
+
+import time
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import CheckConstraint, Column, Index, String, Table, select, update
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Index,
+    Integer,
+    String,
+    Table,
+    and_,
+    bindparam,
+    case,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.engine import Connection
 
-from web.foundation import delivery
-from web.foundation.delivery import delivery_row
+from web.foundation.delivery import delivery_row, enqueue_merged
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, new_id, utc_now
 from web.foundation.sealing import random_token
 
 Platform = Literal["apple", "google"]
 Kind = Literal["loyalty", "coupon", "gift_card", "membership"]
 
-# The delivery by which Google learns of a card.
-GOOGLE_CARD = "google_card"
+# The deliveries by which a card's phones, or Google, learn that it changed.
+APPLE_CARD, GOOGLE_CARD = "apple_card", "google_card"
+CARD_KINDS: dict[str, str] = {"apple": APPLE_CARD, "google": GOOGLE_CARD}
+
+Second = BigInteger().with_variant(Integer(), "sqlite")
 
 wallet_pass = Table(
     "wallet_pass",
@@ -30,10 +52,16 @@ wallet_pass = Table(
     Column("token", String(64), nullable=False),
     Column("status", String(12), nullable=False),
     Column("touch_id", Id),
+    # When what it shows changed last, in whole Unix seconds, of which no two changes share one: it is at once
+    # what HTTP calls Last-Modified and what a phone's tag of its passes is made of.
+    Column("version", Second, nullable=False),
+    # The version that was last handed to a browser: a phone that registers may hold an older one than the present.
+    Column("handed_version", Second),
     Column("created_at", Moment, nullable=False),
     # When the wallet's vendor was told of it; only Google is.
     Column("stored_at", Moment),
     Column("installed_at", Moment),
+    Column("uninstalled_at", Moment),
     Column("voided_at", Moment),
     CheckConstraint("platform in ('apple', 'google')", name="platform_is_known"),
     CheckConstraint("kind in ('loyalty', 'coupon', 'gift_card', 'membership')", name="kind_is_known"),
@@ -50,6 +78,9 @@ Index(
     sqlite_where=(wallet_pass.c.voided_at.is_(None)) & (wallet_pass.c.kind == "loyalty"),
     postgresql_where=(wallet_pass.c.voided_at.is_(None)) & (wallet_pass.c.kind == "loyalty"),
 )
+Index("ix_wallet_pass_customer", wallet_pass.c.program_id, wallet_pass.c.customer_id)
+# A phone names a pass by its serial alone.
+Index("ix_wallet_pass_id", wallet_pass.c.id)
 
 
 class Pass(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,8 +92,13 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     token: str
     status: str
+    version: int
+    handed_version: int | None
     created_at: datetime
     stored_at: datetime | None
+    installed_at: datetime | None
+    uninstalled_at: datetime | None
+    voided_at: datetime | None
 
 
 _COLUMNS = tuple(wallet_pass.c[name] for name in Pass.__struct_fields__)
@@ -80,15 +116,78 @@ def issue_passes(conn: Connection, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
     issued = set(conn.scalars(insert_or_skip(conn, wallet_pass).returning(wallet_pass.c.id), rows))
-    tellings = [
-        delivery_row(
-            row["program_id"], GOOGLE_CARD, f"{GOOGLE_CARD}:{row['id']}", {"customer_id": row["customer_id"]}
-        )
-        for row in rows
-        if row["id"] in issued and row["platform"] == "google"
-    ]
-    if tellings:
-        conn.execute(delivery.INSERT, tellings)
+    enqueue_merged(
+        conn,
+        [
+            update_row(row["program_id"], row["id"], row["platform"])
+            for row in rows
+            if row["id"] in issued and row["platform"] == "google"
+        ],
+    )
+
+
+def update_row(program_id: str, pass_id: str, platform: str) -> dict[str, Any]:
+    """The delivery that tells whoever holds a pass that it changed; several changes at once are one."""
+    kind = CARD_KINDS[platform]
+    lane = f"{kind}:{pass_id}"
+    return delivery_row(program_id, kind, lane, {"pass_id": pass_id}, merge_key=lane)
+
+
+# A version later than all before, and than this second where that is possible.
+_NEXT_VERSION = case(
+    (wallet_pass.c.version >= bindparam("second"), wallet_pass.c.version + 1), else_=bindparam("second")
+)
+_IS_HELD = or_(
+    and_(wallet_pass.c.platform == "apple", wallet_pass.c.status == "installed"),
+    and_(
+        wallet_pass.c.platform == "google",
+        or_(wallet_pass.c.stored_at.is_not(None), wallet_pass.c.installed_at.is_not(None)),
+    ),
+)
+# Made once: SQLAlchemy remembers with a statement how it is compiled.
+_CHANGE_OF_CUSTOMER = (
+    update(wallet_pass)
+    .where(
+        wallet_pass.c.program_id == bindparam("its_program"),
+        wallet_pass.c.customer_id == bindparam("its_customer"),
+        wallet_pass.c.voided_at.is_(None),
+    )
+    .values(version=_NEXT_VERSION)
+    .returning(wallet_pass.c.id, wallet_pass.c.platform, _IS_HELD.label("is_held"))
+)
+
+
+def card_changed(conn: Connection, program_id: str, customer_id: str) -> None:
+    """Say, in the transaction that changes it, that what a customer's passes show is another from now on."""
+    changed = conn.execute(
+        _CHANGE_OF_CUSTOMER,
+        {"its_program": program_id, "its_customer": customer_id, "second": int(time.time())},
+    )
+    enqueue_merged(conn, [update_row(program_id, row.id, row.platform) for row in changed if row.is_held])
+
+
+def passes_changed(conn: Connection, program_id: str, *where: ColumnElement[bool]) -> list[str]:
+    """The same for every pass of a programme that the conditions choose, void ones too; returns their ids."""
+    chosen = conn.execute(
+        update(wallet_pass)
+        .where(wallet_pass.c.program_id == program_id, *where)
+        .values(version=_NEXT_VERSION)
+        .returning(wallet_pass.c.id, wallet_pass.c.platform, _IS_HELD.label("is_held")),
+        {"second": int(time.time())},
+    ).all()
+    enqueue_merged(conn, [update_row(program_id, row.id, row.platform) for row in chosen if row.is_held])
+    return [str(row.id) for row in chosen]
+
+
+def void_passes(conn: Connection, program_id: str, *where: ColumnElement[bool]) -> list[str]:
+    """Make the chosen passes worthless, and tell the phones that hold them; returns the ids of those that lived."""
+    ids = passes_changed(conn, program_id, wallet_pass.c.voided_at.is_(None), *where)
+    conn.execute(
+        update(wallet_pass)
+        .where(wallet_pass.c.program_id == program_id, wallet_pass.c.id.in_(ids))
+        .values(status="voided", voided_at=utc_now())
+    )
+    return ids
 
 
 def pass_row(
@@ -103,6 +202,7 @@ def pass_row(
         "token": random_token(),
         "status": "created",
         "touch_id": touch_id,
+        "version": int(time.time()),
         "created_at": utc_now(),
     }
 
@@ -137,6 +237,16 @@ def passes_of(conn: Connection, program_id: str, customer_id: str) -> list[Pass]
         .order_by(wallet_pass.c.id.desc())
     )
     return [Pass(**row._mapping) for row in rows]
+
+
+def mark_handed(conn: Connection, program_id: str, held: Pass) -> None:
+    """Remember which version a browser got, where that is another than the last."""
+    if held.handed_version != held.version:
+        conn.execute(
+            update(wallet_pass)
+            .where(wallet_pass.c.program_id == program_id, wallet_pass.c.id == held.id)
+            .values(handed_version=held.version)
+        )
 
 
 def mark_stored(conn: Connection, program_id: str, pass_id: str) -> None:

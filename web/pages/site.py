@@ -23,7 +23,7 @@ from web.pages.frame import Frame
 from web.pages.kept import KeptPage
 from web.settings import Settings
 from web.wallet.apple.wallet import AppleWallet
-from web.wallet.card import Design
+from web.wallet.designs import Designs
 from web.wallet.google.wallet import GoogleWallet
 
 NEUTRAL_COLOUR = "#4a4540"
@@ -64,11 +64,11 @@ class Site:
     sealer: Sealer
     apple: AppleWallet | None
     google: GoogleWallet | None
+    designs: Designs
     head_revision: str | None
     # Set after a write that something outside waits for, so that the worker need not be polled awake.
     work_to_do: asyncio.Event = field(default_factory=asyncio.Event)
     _looks: dict[tuple[str, int, str], Look] = field(default_factory=dict)
-    designs: dict[str, Design] = field(default_factory=dict)
     whole_pages: dict[tuple[Any, ...], KeptPage] = field(default_factory=dict)
     frames: dict[tuple[Any, ...], Frame] = field(default_factory=dict)
 

@@ -10,16 +10,14 @@ from litestar.params import FromPath
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import utc_now
-from web.loyalty.program import Program
 from web.loyalty.session import Session, find_session
 from web.loyalty.standing import Standing, standing_of
 from web.loyalty.visit import Visit, find_visit
-from web.loyalty.wallet_pass import Pass, Platform, pass_for
+from web.loyalty.wallet_pass import Pass, Platform, mark_handed, pass_for
 from web.pages.visitor import AnyRequest, NotYet, Visitor
 from web.wallet.apple.wallet import MEDIA_TYPE
-from web.wallet.card import Design
 from web.wallet.google.save_link import LinkTooLongError
-from web.wallet.issue import card_of, design_of
+from web.wallet.issue import card_of
 
 
 @get("/{slug:str}/card.pkpass", name="apple_pass")
@@ -53,7 +51,7 @@ async def hand_over(
     if standing is None:
         return visitor.redirect("/card")
     card = card_of(program, standing, held, _card_language(visitor, standing))
-    design = await current_design(visitor, program)
+    design = await site.designs.of(program)
     if platform == "google":
         if site.google is None:
             return visitor.redirect("/card")
@@ -81,17 +79,6 @@ async def hand_over(
     )
 
 
-async def current_design(visitor: Visitor, program: Program) -> Design:
-    """The programme's design, read and laid out once for each version."""
-    kept = visitor.site.designs.get(program.id)
-    if kept is None or kept.version != program.version:
-        kept = await visitor.site.database.read(
-            design_of, program, visitor.site.settings.base_url, visitor.site.renderer.text
-        )
-        visitor.site.designs[program.id] = kept
-    return kept
-
-
 def _proofs(
     conn: Connection, program_id: str, visit_token: str | None, session_token: str | None
 ) -> tuple[Visit | None, Session | None]:
@@ -101,10 +88,9 @@ def _proofs(
 def _issue(
     conn: Connection, program_id: str, customer_id: str, platform: Platform, touch_id: str | None
 ) -> tuple[Pass, Standing | None]:
-    return (
-        pass_for(conn, program_id, customer_id, platform, touch_id),
-        standing_of(conn, program_id, customer_id),
-    )
+    held = pass_for(conn, program_id, customer_id, platform, touch_id)
+    mark_handed(conn, program_id, held)
+    return held, standing_of(conn, program_id, customer_id)
 
 
 def _card_language(visitor: Visitor, standing: Standing) -> str:

@@ -1,6 +1,5 @@
 """Telling Google of a card: a delivery like any other, so that no customer waits for it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -8,14 +7,13 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.database import Database
 from web.foundation.delivery import Delivery, Drop, GiveUp, TryLater
-from web.loyalty.program import Program
 from web.loyalty.programs import Programs
 from web.loyalty.standing import Standing, standing_of
-from web.loyalty.wallet_pass import Pass, find_pass, mark_stored
-from web.wallet.card import Design
+from web.loyalty.wallet_pass import Pass, find_pass_by_id, mark_stored
+from web.wallet.designs import Designs
 from web.wallet.google.client import GoogleClient, GoogleError
 from web.wallet.google.wallet import GoogleWallet
-from web.wallet.issue import card_of, design_of
+from web.wallet.issue import card_of
 
 # Google asks for another try with these; everything else will not get better by itself.
 PASSING = {401, 408, 429}
@@ -29,8 +27,7 @@ class GoogleCards:
     programs: Programs
     wallet: GoogleWallet | None
     client: GoogleClient | None
-    base_url: str
-    translate: Callable[[str, str], str]
+    designs: Designs
 
     async def store(self, delivery: Delivery) -> None:
         if self.wallet is None or self.client is None:
@@ -38,11 +35,10 @@ class GoogleCards:
         program = self.programs.by_id(delivery.program_id)
         if program is None:
             raise TryLater("the programme is not loaded yet")
-        held, standing, design = await self.database.read(
-            self._read, program, delivery.payload["customer_id"]
-        )
+        held, standing = await self.database.read(_read, program.id, delivery.payload["pass_id"])
         if held is None or standing is None:
             raise Drop("the card is gone")
+        design = await self.designs.of(program)
         try:
             await self.wallet.store(self.client, design, card_of(program, standing, held, standing.locale))
         except GoogleError as error:
@@ -55,11 +51,9 @@ class GoogleCards:
             raise GiveUp(f"Google answered {status}") from error
         await self.database.write(mark_stored, program.id, held.id)
 
-    def _read(
-        self, conn: Connection, program: Program, customer_id: str
-    ) -> tuple[Pass | None, Standing | None, Design]:
-        return (
-            find_pass(conn, program.id, customer_id, "google"),
-            standing_of(conn, program.id, customer_id),
-            design_of(conn, program, self.base_url, self.translate),
-        )
+
+def _read(conn: Connection, program_id: str, pass_id: str) -> tuple[Pass | None, Standing | None]:
+    held = find_pass_by_id(conn, program_id, pass_id)
+    if held is None:
+        return None, None
+    return held, standing_of(conn, program_id, held.customer_id)

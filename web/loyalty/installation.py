@@ -1,0 +1,176 @@
+"""Who holds a card: phones that registered for Apple's updates, and what Google tells of saves and removals.
+
+Both wallets repeat themselves, and in any order; only what changes something is recorded.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, Index, String, Table, delete, func, select, update
+from sqlalchemy.engine import Connection
+
+from web.foundation.delivery import enqueue_merged
+from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
+from web.loyalty.event import CARD_INSTALLED, CARD_UNINSTALLED, record
+from web.loyalty.wallet_pass import Pass, find_pass_by_id, update_row, wallet_pass
+
+# One row for each phone and pass of Apple's. A phone names itself by a device id, which a restore from a backup
+# changes, and is reached by its push token, which may change at any time.
+pass_device = Table(
+    "pass_device",
+    metadata,
+    Column("program_id", Id, primary_key=True),
+    Column("pass_id", Id, primary_key=True),
+    Column("device_id", String(120), primary_key=True),
+    Column("push_token", String(200), nullable=False),
+    Column("registered_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+)
+# A phone asks for all its passes without naming a programme, and Apple names a phone that is gone by its token.
+Index("ix_pass_device_device", pass_device.c.device_id)
+Index("ix_pass_device_push_token", pass_device.c.push_token)
+
+
+def register_device(conn: Connection, held: Pass, program_id: str, device_id: str, push_token: str) -> bool:
+    """A phone wants to hear of a pass's changes; True if it did not before.
+
+    A phone may have fetched the pass before its last change, and then hears of that at once.
+    """
+    now = utc_now()
+    is_new = bool(
+        conn.execute(
+            insert_or_skip(conn, pass_device).values(
+                program_id=program_id,
+                pass_id=held.id,
+                device_id=device_id,
+                push_token=push_token,
+                registered_at=now,
+                updated_at=now,
+            )
+        ).rowcount
+    )
+    conn.execute(
+        update(pass_device)
+        .where(pass_device.c.device_id == device_id, pass_device.c.push_token != push_token)
+        .values(push_token=push_token, updated_at=now)
+    )
+    if is_new:
+        mark_installed(conn, program_id, held.id)
+        current = find_pass_by_id(conn, program_id, held.id)
+        if current is not None and current.version != current.handed_version:
+            enqueue_merged(conn, [update_row(program_id, held.id, "apple")])
+    return is_new
+
+
+def unregister_device(conn: Connection, program_id: str, pass_id: str, device_id: str) -> bool:
+    """A phone does not want to hear of a pass any more; with the last one the card is uninstalled."""
+    gone = conn.execute(
+        delete(pass_device).where(
+            pass_device.c.program_id == program_id,
+            pass_device.c.pass_id == pass_id,
+            pass_device.c.device_id == device_id,
+        )
+    ).rowcount
+    if gone:
+        _after_leaving(conn, program_id, pass_id)
+    return bool(gone)
+
+
+def forget_push_token(conn: Connection, push_token: str, since: datetime | None = None) -> int:
+    """A phone cannot be reached any more; returns how many registrations went.
+
+    `since` is when Apple found that out: a phone that registered again later is believed.
+    """
+    where = [pass_device.c.push_token == push_token]
+    if since is not None:
+        where.append(pass_device.c.updated_at <= since)
+    left = conn.execute(
+        delete(pass_device).where(*where).returning(pass_device.c.program_id, pass_device.c.pass_id)
+    ).all()
+    for row in left:
+        _after_leaving(conn, row.program_id, row.pass_id)
+    return len(left)
+
+
+def push_tokens_of(conn: Connection, program_id: str, pass_id: str) -> list[str]:
+    """The phones that a pass is on, each once."""
+    return list(
+        conn.scalars(
+            select(pass_device.c.push_token)
+            .where(pass_device.c.program_id == program_id, pass_device.c.pass_id == pass_id)
+            .distinct()
+        )
+    )
+
+
+def mark_installed(conn: Connection, program_id: str, pass_id: str) -> bool:
+    """A phone holds the pass; False if that was known, or the pass is void."""
+    held = _locked(conn, program_id, pass_id)
+    if held is None or held["status"] not in ("created", "uninstalled"):
+        return False
+    first = not conn.scalar(
+        select(func.count()).where(*_of_customer(held), wallet_pass.c.installed_at.is_not(None))
+    )
+    _set(conn, held, status="installed", installed_at=utc_now(), uninstalled_at=None)
+    active = conn.scalar(select(func.count()).where(*_of_customer(held), wallet_pass.c.status == "installed"))
+    properties = {
+        "passId": pass_id,
+        "platform": held["platform"],
+        "first": first,
+        "installsActive": active or 0,
+    }
+    record(conn, program_id, CARD_INSTALLED, held["customer_id"], properties)
+    return True
+
+
+def mark_uninstalled(conn: Connection, program_id: str, pass_id: str, reason: str | None = None) -> bool:
+    """No phone holds the pass any more; False if that was known. A void pass stays void.
+
+    `reason` is told where the wallet tells it: Apple's does not know a removed pass from updates turned off.
+    """
+    held = _locked(conn, program_id, pass_id)
+    if held is None or held["status"] != "installed":
+        return False
+    now = utc_now()
+    _set(conn, held, status="uninstalled", uninstalled_at=now)
+    properties: dict[str, Any] = {
+        "passId": pass_id,
+        "platform": held["platform"],
+        "daysInstalled": (now - held["installed_at"]).days,
+    }
+    if reason is not None:
+        properties["reason"] = reason
+    record(conn, program_id, CARD_UNINSTALLED, held["customer_id"], properties)
+    return True
+
+
+def _after_leaving(conn: Connection, program_id: str, pass_id: str) -> None:
+    # Locked before it is counted: of two phones that leave at once the second one sees that it is the last.
+    _locked(conn, program_id, pass_id)
+    if not push_tokens_of(conn, program_id, pass_id):
+        mark_uninstalled(conn, program_id, pass_id)
+
+
+def _locked(conn: Connection, program_id: str, pass_id: str) -> dict[str, Any] | None:
+    row = conn.execute(
+        select(wallet_pass)
+        .where(wallet_pass.c.program_id == program_id, wallet_pass.c.id == pass_id)
+        .with_for_update()
+    ).one_or_none()
+    return None if row is None else dict(row._mapping)
+
+
+def _of_customer(held: dict[str, Any]) -> tuple[Any, ...]:
+    return (
+        wallet_pass.c.program_id == held["program_id"],
+        wallet_pass.c.customer_id == held["customer_id"],
+        wallet_pass.c.kind == held["kind"],
+    )
+
+
+def _set(conn: Connection, held: dict[str, Any], **values: Any) -> None:
+    conn.execute(
+        update(wallet_pass)
+        .where(wallet_pass.c.program_id == held["program_id"], wallet_pass.c.id == held["id"])
+        .values(**values)
+    )
