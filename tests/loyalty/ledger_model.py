@@ -139,10 +139,11 @@ class Model:
             raise Refused("NotReversible")
         deed.undone = deed.amount
         deed.who.real.reserved -= deed.amount
-        return Deed("settle", deed.who, deed.amount)
+        # It is returned by this one from now on, to where the first one took it.
+        return Deed("settle", deed.who, deed.amount, taken=deed.taken)
 
     def give_back(self, deed: Deed, at: datetime) -> Deed:
-        if deed.kind not in ("spend", "reserve", "less", "expire") or deed.undone:
+        if deed.kind not in ("spend", "reserve", "settle", "less", "expire") or deed.undone:
             raise Refused("NotReversible")
         deed.undone, who = deed.amount, deed.who.real
         if deed.kind == "reserve":

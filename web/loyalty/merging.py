@@ -136,13 +136,7 @@ def _with(order: Order, detail: dict[str, Any]) -> Order:
 
 def _move_tier(conn: Connection, program: Program, gone: Balance, held: Balance, order: Order) -> None:
     """What both gathered in this cycle counts for the one; what the other held goes with them."""
-    points, money = gone.tier_points, gone.tier_money
-    if program.settings.tiers.balance == "points":
-        points += gone.tier_carry
-    else:
-        money += gone.tier_carry
-    if points or money:
-        held_tier.follow(conn, program, held, points, money, order)
+    held_tier.take_over(conn, program, held, gone, order)
     held.lifetime_earned += gone.lifetime_earned
     gone.merged_into = held.customer_id
     gone.tier_points = gone.tier_money = gone.tier_carry = 0
