@@ -56,7 +56,11 @@ async def test_each_occasion_earns_once_however_often_the_worker_tells_of_it(
     told = []
     for name, kind in OCCASIONS.items():
         await offer(database, program, kind)
-        told.append(an_event(program, name, ana, locationId=new_id(), linkKey="menu", role="advocate"))
+        told.append(
+            an_event(
+                program, name, ana, locationId=new_id(), linkKey="menu", role="advocate", referralId=new_id()
+            )
+        )
     for happened in [*told, *told, an_event(program, event.CARD_OPENED, ana)]:
         await database.write(on_event, program, happened)
     assert await available(database, program, ana) == 10 * len(OCCASIONS)
