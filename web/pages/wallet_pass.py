@@ -13,7 +13,8 @@ from web.foundation.schema import utc_now
 from web.loyalty.held_card import find_held_card
 from web.loyalty.session import Session, find_session
 from web.loyalty.visit import Visit, find_visit
-            save_url = site.google.save_url(design, card, stored=shown.held.stored_at is not None)
+from web.loyalty.wallet_pass import Platform, mark_handed, pass_for
+from web.pages.site import Handed
 from web.pages.visitor import AnyRequest, NotYet, Visitor
 from web.wallet.apple.wallet import MEDIA_TYPE
 from web.wallet.google.save_link import LinkTooLongError
