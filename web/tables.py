@@ -42,6 +42,7 @@ from web.loyalty import (
     wallet_pass,
 )
 from web.messages import mailbox_store
+from web.wallet.apple import phone_log
 
 TABLES = (
     address_change.address_change,
@@ -91,5 +92,6 @@ TABLES = (
     wallet_pass.wallet_pass,
     installation.pass_device,
     endpoint.webhook_endpoint,
+    phone_log.phone_log,
 )
 __all__ = ["TABLES", "metadata"]
