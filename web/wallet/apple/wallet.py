@@ -2,7 +2,9 @@
 
 import asyncio
 from collections import OrderedDict
+from hashlib import sha256
 from threading import Lock
+from typing import TypeVar
 from uuid import UUID
 
 from web.wallet.apple.certificates import Certificates
@@ -11,6 +13,9 @@ from web.wallet.apple.images import render_images
 from web.wallet.apple.package import Package
 from web.wallet.apple.signing import ManifestSigner
 from web.wallet.card import Card, Design
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 MEDIA_TYPE = "application/vnd.apple.pkpass"
 
@@ -29,6 +34,7 @@ class AppleWallet:
         self._signer = ManifestSigner(certificates)
         self._web_service_url = web_service_url
         self._packages: OrderedDict[tuple[UUID, int], Package] = OrderedDict()
+        self._pictures: OrderedDict[bytes, dict[str, bytes]] = OrderedDict()
         self._designs_kept = designs_kept
         self._drawing: dict[tuple[UUID, int], asyncio.Task[Package]] = {}
         self._lock = Lock()
@@ -55,11 +61,9 @@ class AppleWallet:
         if package := self._kept(key):
             return package
         content = Content(design, self.pass_type_id, self.team_id, self._web_service_url)
-        package = Package(content, render_images(design), self._signer)
+        package = Package(content, self._pictures_of(design), self._signer)
         with self._lock:
-            self._packages[key] = package
-            while len(self._packages) > self._designs_kept:
-                self._packages.popitem(last=False)
+            self._keep(self._packages, key, package)
         return package
 
     def _kept(self, key: tuple[UUID, int]) -> Package | None:
@@ -68,3 +72,19 @@ class AppleWallet:
             if package is not None:
                 self._packages.move_to_end(key)
             return package
+
+    def _pictures_of(self, design: Design) -> dict[str, bytes]:
+        """Drawn once for what they are made of: most changes of a design leave its pictures as they are."""
+        given = (design.logo, design.icon or b"", design.strip or b"", design.background.encode())
+        key = sha256(b"".join(sha256(part).digest() for part in given)).digest()
+        if pictures := self._pictures.get(key):
+            return pictures
+        pictures = render_images(design)
+        with self._lock:
+            self._keep(self._pictures, key, pictures)
+        return pictures
+
+    def _keep(self, kept: OrderedDict[K, V], key: K, value: V) -> None:
+        kept[key] = value
+        while len(kept) > self._designs_kept:
+            kept.popitem(last=False)
