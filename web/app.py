@@ -30,6 +30,7 @@ from web.loyalty.card_design import DESIGN_ROLLOUT
 from web.loyalty.chores import chores
 from web.loyalty.clock import Clock
 from web.loyalty.consequence import CONSEQUENCE, Consequences
+from web.loyalty.fetches import Fetches
 from web.loyalty.programs import Programs
 from web.loyalty.wallet_pass import GOOGLE_CARD
 from web.messages.deliveries import Messenger, follow_up
@@ -42,6 +43,8 @@ from web.migrations import head_revision
 from web.pages import PAGES, dev_mailbox, errors
 from web.pages.forms import LONGEST_FORM
 from web.pages.site import Site
+from web.passkit import PASSKIT
+from web.passkit import calls as passkit
 from web.settings import Settings, load_settings
 from web.wallet.design_rollout import DesignWatch, Rollouts
 from web.wallet.designs import Designs
@@ -61,7 +64,7 @@ def create_app(
     settings: Settings | None = None,
     *,
     connect: Callable[..., Database] = open_database,
-    routes: Sequence[Any] = (*PAGES, *ROUTES),
+    routes: Sequence[Any] = (*PAGES, *ROUTES, *PASSKIT),
 ) -> ASGIApp:
     """The application for an ASGI server: the shell around Litestar.
 
@@ -89,6 +92,8 @@ def create_app(
     async def refuse(status: int, scope: Scope, receive: Receive, send: Send) -> None:
         if problems.is_api(scope["path"]):
             await problems.refuse(settings.base_url, status, scope, receive, send)
+        elif passkit.is_passkit(scope["path"]):
+            await passkit.refuse(status, scope, receive, send)
         else:
             await errors.refuse(app.state.site, status, scope, receive, send)
 
@@ -103,7 +108,9 @@ def create_app(
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """A problem document for programs, a page for people."""
+    """A problem document for programs, a status for phones, a page for people."""
+    if passkit.is_passkit(request.scope["path"]):
+        return passkit.answer_error(error)
     if problems.is_api(request.scope["path"]):
         return problems.answer_problem(request, error, request.app.state.site.settings.base_url)
     return errors.answer_error(request, error)
@@ -154,6 +161,7 @@ async def _life(
             await mail.close()
             await sms.close()
             await outgoing.close()
+            await site.fetches.close()
             await database.close()
 
 
@@ -168,6 +176,7 @@ def make_site(
     sealer = Sealer(settings.secret_keys)
     return Site(
         designs=Designs(database, settings.base_url, renderer.text),
+        fetches=Fetches(database),
         settings=settings,
         database=database,
         programs=Programs(database, sealer),

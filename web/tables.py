@@ -44,6 +44,7 @@ from web.loyalty import (
     wallet_pass,
 )
 from web.messages import mailbox_store
+from web.wallet.apple import phone_log
 
 TABLES = (
     address_change.address_change,
@@ -94,5 +95,6 @@ TABLES = (
     wallet_pass.wallet_pass,
     installation.pass_device,
     endpoint.webhook_endpoint,
+    phone_log.phone_log,
 )
 __all__ = ["TABLES", "metadata"]

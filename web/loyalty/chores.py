@@ -11,6 +11,7 @@ from web.loyalty.clock import Chore, every_program
 from web.loyalty.coupon_code import due_coupons
 from web.loyalty.due import expire_due, release_due, warn_due
 from web.loyalty.held_tier import close_due, due_tiers
+from web.loyalty.installation import forget_phones_of_nobody
 from web.loyalty.lot import whose_lots_are_due
 from web.loyalty.redeeming import lapse
 from web.loyalty.redemption import due_redemptions
@@ -30,6 +31,12 @@ def chores(sealer: Sealer) -> tuple[Chore, ...]:
             every=timedelta(minutes=5),
             find=every_program,
             do=lambda conn, program, _, now: birthdays_due(conn, program, now),
+        ),
+        Chore(
+            name="forget phones of the erased",
+            every=timedelta(hours=6),
+            find=every_program,
+            do=lambda conn, program, _, now: forget_phones_of_nobody(conn, program.id, now),
         ),
         Chore(
             name="sign checkpoints",

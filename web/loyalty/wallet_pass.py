@@ -57,6 +57,9 @@ wallet_pass = Table(
     Column("version", Second, nullable=False),
     # The version that was last handed to a browser: a phone that registers may hold an older one than the present.
     Column("handed_version", Second),
+    # The version that a phone was given last, or said that it has.
+    Column("fetched_version", Second),
+    Column("fetched_at", Moment),
     Column("created_at", Moment, nullable=False),
     # When the wallet's vendor was told of it; only Google is.
     Column("stored_at", Moment),
@@ -79,6 +82,13 @@ Index(
     postgresql_where=(wallet_pass.c.voided_at.is_(None)) & (wallet_pass.c.kind == "loyalty"),
 )
 Index("ix_wallet_pass_customer", wallet_pass.c.program_id, wallet_pass.c.customer_id)
+# Void passes are few; those of erased customers are looked for now and then.
+Index(
+    "ix_wallet_pass_voided",
+    wallet_pass.c.voided_at,
+    sqlite_where=wallet_pass.c.voided_at.is_not(None),
+    postgresql_where=wallet_pass.c.voided_at.is_not(None),
+)
 # A phone names a pass by its serial alone.
 Index("ix_wallet_pass_id", wallet_pass.c.id)
 
@@ -94,6 +104,7 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     version: int
     handed_version: int | None
+    fetched_version: int | None
     created_at: datetime
     stored_at: datetime | None
     installed_at: datetime | None

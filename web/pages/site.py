@@ -17,6 +17,7 @@ from web.foundation.rendering import Renderer
 from web.foundation.sealing import Sealer
 from web.foundation.stylesheet import style_hash
 from web.foundation.theme import css as theme_css
+from web.loyalty.fetches import Fetches
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
 from web.pages.frame import Frame
@@ -65,6 +66,7 @@ class Site:
     apple: AppleWallet | None
     google: GoogleWallet | None
     designs: Designs
+    fetches: Fetches
     head_revision: str | None
     # Set after a write that something outside waits for, so that the worker need not be polled awake.
     work_to_do: asyncio.Event = field(default_factory=asyncio.Event)
