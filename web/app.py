@@ -32,7 +32,7 @@ from web.loyalty.clock import Clock
 from web.loyalty.consequence import CONSEQUENCE, Consequences
 from web.loyalty.fetches import Fetches
 from web.loyalty.programs import Programs
-from web.loyalty.wallet_pass import GOOGLE_CARD
+from web.loyalty.wallet_pass import APPLE_CARD, GOOGLE_CARD
 from web.messages.deliveries import Messenger, follow_up
 from web.messages.mail import SmtpSender, SmtpServer
 from web.messages.mailbox import MailboxSender
@@ -46,12 +46,14 @@ from web.pages.site import Site
 from web.passkit import PASSKIT
 from web.passkit import calls as passkit
 from web.settings import Settings, load_settings
+from web.wallet.apple.deliveries import AppleCards
+from web.wallet.apple.push import Pusher
 from web.wallet.design_rollout import DesignWatch, Rollouts
 from web.wallet.designs import Designs
 from web.wallet.google.client import GoogleClient
 from web.wallet.google.deliveries import GoogleCards
 from web.wallet.google.development import is_development
-from web.wallets import google_account, open_apple, open_google
+from web.wallets import google_account, open_apple, open_google, open_pusher
 from web.worker import Worker
 
 log = structlog.get_logger("app")
@@ -141,8 +143,8 @@ async def _life(
     app.state.site = site
     async with httpx.AsyncClient() as client:
         mail, sms = senders(settings, database, client)
-        outgoing = make_outgoing(settings)
-        worker = make_worker(site, mail, sms, client, outgoing)
+        outgoing, pusher = make_outgoing(settings), open_pusher(settings)
+        worker = make_worker(site, mail, sms, client, outgoing, pusher)
         tasks = [asyncio.create_task(keep_current(site))]
         if settings.worker:
             tasks.append(asyncio.create_task(worker.run()))
@@ -162,6 +164,8 @@ async def _life(
             await sms.close()
             await outgoing.close()
             await site.fetches.close()
+            if pusher is not None:
+                await pusher.close()
             await database.close()
 
 
@@ -196,7 +200,12 @@ def make_outgoing(settings: Settings) -> Outgoing:
 
 
 def make_worker(
-    site: Site, mail: Sender, sms: Sender, client: httpx.AsyncClient, outgoing: Outgoing
+    site: Site,
+    mail: Sender,
+    sms: Sender,
+    client: httpx.AsyncClient,
+    outgoing: Outgoing,
+    pusher: Pusher | None,
 ) -> Worker:
     """The worker of a process, with every vendor's and every channel's part in it."""
     messenger = Messenger(
@@ -218,13 +227,14 @@ def make_worker(
             **messenger.handlers(),
             **Courier(site.database, site.sealer, outgoing).handlers(),
             CONSEQUENCE: Consequences(site.database, site.programs).draw,
+            APPLE_CARD: AppleCards(site.database, pusher).tell,
             GOOGLE_CARD: google_cards(site, client).store,
             DESIGN_ROLLOUT: Rollouts(site.database, site.work_to_do, site.settings.rollout_per_second).roll,
         },
         follow_ups=[follow_up, envelope.follow_up, consequence.follow_up],
         work_to_do=site.work_to_do,
         clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
-        slow=frozenset((envelope.WEBHOOK, GOOGLE_CARD, DESIGN_ROLLOUT)),
+        slow=frozenset((envelope.WEBHOOK, APPLE_CARD, GOOGLE_CARD, DESIGN_ROLLOUT)),
     )
 
 
