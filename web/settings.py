@@ -101,6 +101,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     google_credentials: Path | None = None
     google_api_url: str = "https://walletobjects.googleapis.com/walletobjects/v1"
     google_token_url: str = "https://oauth2.googleapis.com/token"
+    # Where Google publishes the keys that sign what it tells of saved and removed cards.
+    google_keys_url: str = "https://pay.google.com/gp/m/issuer/keys"
 
     # Whether merchants' webhooks may go to http:// and to this network: for trying out on one's own machine.
     webhook_allow_private: bool = False
