@@ -13,6 +13,9 @@ from litestar import Litestar, Request, Response, asgi
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from web.api import ROUTES, problems
+from web.demo import phone_page
+from web.demo.handset import Handset
+from web.demo.phone import through
 from web.foundation.assets import Assets
 from web.foundation.database import Database, DatabaseUnreachable, open_database
 from web.foundation.languages import Catalogues
@@ -81,7 +84,7 @@ def create_app(
     app = Litestar(
         route_handlers=[
             *routes,
-            *(dev_mailbox.ROUTES if settings.development else ()),
+            *((*dev_mailbox.ROUTES, *phone_page.ROUTES) if settings.development else ()),
             asgi("/assets", is_mount=True, copy_scope=False)(assets.asgi),
         ],
         exception_handlers={Exception: answer_error},
@@ -118,6 +121,12 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     return errors.answer_error(request, error)
 
 
+def open_handset(settings: Settings, client: httpx.AsyncClient) -> Handset:
+    """Development's emulated phone, which asks this very server."""
+    data = settings.data_dir
+    return Handset(through(client), settings.base_url, data / "phone", data / "signing")
+
+
 def load_assets(settings: Settings) -> Assets:
     return Assets.load(
         ROOT / "assets", ROOT / "node_modules", settings.data_dir / "assets", settings.wallet_badges_dir
@@ -144,6 +153,9 @@ async def _life(
     async with httpx.AsyncClient() as client:
         mail, sms = senders(settings, database, client)
         outgoing, pusher = make_outgoing(settings), open_pusher(settings)
+        handset = open_handset(settings, client) if settings.development else None
+        if handset is not None:
+            app.state.handset, site.handed = handset, handset.hand
         worker = make_worker(site, mail, sms, client, outgoing, pusher)
         tasks = [asyncio.create_task(keep_current(site))]
         if settings.worker:
@@ -158,6 +170,8 @@ async def _life(
         finally:
             worker.stop()
             tasks[0].cancel()
+            if handset is not None:
+                await handset.close()
             # The worker's round under way ends before what it works with is closed.
             await asyncio.gather(*tasks, return_exceptions=True)
             await mail.close()
