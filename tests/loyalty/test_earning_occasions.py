@@ -19,9 +19,9 @@ from web.loyalty.earning_flow import NewEarningFlow, add_flow
 from web.loyalty.earning_occasions import OCCASIONS, on_event, profile_changed
 from web.loyalty.event_catalogue import check_properties
 from web.loyalty.ledger import LARGEST
+from web.loyalty.location import UnknownLocation, shops_of
 from web.loyalty.points import set_balance
 from web.loyalty.program import Program
-from web.loyalty.sign import UnknownLocation, shops_of
 
 AT = datetime(2026, 3, 21, 12, tzinfo=UTC)
 

@@ -13,6 +13,8 @@ from babel import Locale, UnknownLocaleError
 from msgspec import Meta
 
 from web.foundation.address import BadEmailError, parse_email
+from web.foundation.theme import READABLE, card_colours, contrast
+from web.loyalty.card_settings import CardSettings, check_card
 from web.loyalty.tiering import TierRules
 
 Localised = dict[str, str]
@@ -179,6 +181,7 @@ class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     sender: Sender = Sender()
     # Who is written to when something of the programme needs a person: one e-mail address, never shown to customers.
     contact: str = ""
+    card: CardSettings = CardSettings()
 
     @property
     def default_language(self) -> str:
@@ -212,6 +215,8 @@ def check_program(slug: str, settings: ProgramSettings) -> None:
         *_check_fields(settings),
         *_check_points(settings.points),
         *_check_referral(settings.referral),
+        *_check_colours(settings),
+        *check_card(settings.card, settings.default_language),
     ]
     if problems:
         raise InvalidProgram(problems)
@@ -267,6 +272,20 @@ def _check_referral(rules: ReferralRules) -> list[str]:
     if rules.active and not rules.advocate_points + rules.friend_points:
         return ["referral: say what it gives, as advocate_points, friend_points or both."]
     return []
+
+
+def _check_colours(settings: ProgramSettings) -> list[str]:
+    """Somebody reads the card in the sun: what they chose themselves has to be told apart as well."""
+    chosen = settings.card
+    colours = card_colours(settings.brand.colour, chosen.background, chosen.foreground, chosen.label)
+    return [
+        f"card.{name}: its contrast to the background is {ratio:.1f} to 1 and has to be 4.5; choose one further off."
+        for name, ratio in (
+            ("foreground", contrast(colours.foreground, colours.background)),
+            ("label", contrast(colours.label, colours.background)),
+        )
+        if ratio < READABLE
+    ]
 
 
 def _check_fields(settings: ProgramSettings) -> list[str]:

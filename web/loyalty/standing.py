@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, FromClause, Join, and_, bindparam, func, select
 from sqlalchemy.engine import Connection
 
 from web.loyalty.balance import balance
@@ -33,6 +33,8 @@ class Standing(msgspec.Struct, frozen=True):
     tier_carry: int
     tier_kept_until: datetime | None
     cycle_ends_at: datetime | None
+    # Since when they have been a customer.
+    since: datetime
 
     @property
     def missing(self) -> int:
@@ -74,27 +76,35 @@ _VALUES = (
     func.coalesce(balance.c.tier_carry, 0),
     balance.c.tier_kept_until,
     balance.c.cycle_ends_at,
+    customer.c.created_at,
 )
 STANDING: dict[str, ColumnElement[Any]] = dict(zip(Standing.__struct_fields__, _VALUES, strict=True))
-# A customer with what they hold and what comes next, for whoever asks for more at the same time.
-STANDINGS = (
-    customer.outerjoin(
-        balance,
-        and_(balance.c.program_id == customer.c.program_id, balance.c.customer_id == customer.c.id),
-    )
-    .outerjoin(tier, and_(tier.c.program_id == customer.c.program_id, tier.c.id == _held))
-    .outerjoin(
-        _next,
-        and_(
-            _next.c.program_id == customer.c.program_id,
-            _next.c.id
-            == func.coalesce(
-                _nearest.correlate(customer, balance).scalar_subquery(),
-                _dearest.correlate(customer).scalar_subquery(),
+
+
+def with_standing(source: FromClause) -> Join:
+    """`source`, which holds `customer`, with what STANDING asks for: what a customer holds and what comes next."""
+    return (
+        source.outerjoin(
+            balance,
+            and_(balance.c.program_id == customer.c.program_id, balance.c.customer_id == customer.c.id),
+        )
+        .outerjoin(tier, and_(tier.c.program_id == customer.c.program_id, tier.c.id == _held))
+        .outerjoin(
+            _next,
+            and_(
+                _next.c.program_id == customer.c.program_id,
+                _next.c.id
+                == func.coalesce(
+                    _nearest.correlate(customer, balance).scalar_subquery(),
+                    _dearest.correlate(customer).scalar_subquery(),
+                ),
             ),
-        ),
+        )
     )
-)
+
+
+# For whoever asks for more of a customer at the same time.
+STANDINGS = with_standing(customer)
 # Made once: SQLAlchemy remembers with a statement how it is compiled.
 _FIND = (
     select(*STANDING.values())

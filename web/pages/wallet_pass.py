@@ -10,10 +10,10 @@ from litestar.params import FromPath
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import utc_now
+from web.loyalty.held_card import find_held_card
 from web.loyalty.session import Session, find_session
-from web.loyalty.standing import Standing, standing_of
 from web.loyalty.visit import Visit, find_visit
-from web.loyalty.wallet_pass import Pass, Platform, mark_handed, pass_for
+from web.loyalty.wallet_pass import Platform, mark_handed, pass_for
 from web.pages.visitor import AnyRequest, NotYet, Visitor
 from web.wallet.apple.wallet import MEDIA_TYPE
 from web.wallet.google.save_link import LinkTooLongError
@@ -47,16 +47,19 @@ async def hand_over(
 ) -> Response[bytes]:
     """The card for a wallet, made from what the ledger says now."""
     site, program = visitor.site, visitor.program
-    held, standing = await site.database.write(_issue, program.id, customer_id, platform, touch_id)
-    if standing is None:
+    pass_id = await site.database.write(_issue, program.id, customer_id, platform, touch_id)
+    shown = await find_held_card(site.database, pass_id)
+    if shown is None or shown.standing is None:
         return visitor.redirect("/card")
-    card = card_of(program, standing, held, _card_language(visitor, standing))
+    card = card_of(program, shown)
     design = await site.designs.of(program)
     if platform == "google":
         if site.google is None:
             return visitor.redirect("/card")
         try:
-            return visitor.redirect_out(site.google.save_url(design, card, stored=held.stored_at is not None))
+            return visitor.redirect_out(
+                site.google.save_url(design, card, stored=shown.held.stored_at is not None)
+            )
         except LinkTooLongError as error:
             # Very long names: the card has to be stored at Google first, and is on its way there.
             site.work_to_do.set()
@@ -87,12 +90,7 @@ def _proofs(
 
 def _issue(
     conn: Connection, program_id: str, customer_id: str, platform: Platform, touch_id: str | None
-) -> tuple[Pass, Standing | None]:
+) -> str:
     held = pass_for(conn, program_id, customer_id, platform, touch_id)
     mark_handed(conn, program_id, held)
-    return held, standing_of(conn, program_id, customer_id)
-
-
-def _card_language(visitor: Visitor, standing: Standing) -> str:
-    offered = visitor.program.settings.languages
-    return standing.locale if standing.locale in offered else offered[0]
+    return held.id

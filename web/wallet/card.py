@@ -35,6 +35,7 @@ LABELS = {
     "missing": N_("Still to go"),
     "card_number": N_("Card number"),
     "expires": N_("Valid until"),
+    "member_since": N_("Member since"),
     "open": N_("Open"),
     "open_card": N_("Open my card"),
     "rewards": N_("My rewards"),
@@ -46,6 +47,13 @@ LABELS = {
     "points_changed": N_("Your balance is now %@"),
     "tier_changed": N_("Your tier is now %@"),
     "next_reward_changed": N_("Your next reward: %@"),
+}
+# What stands where, unless a merchant decides otherwise.
+PLACES: Mapping[str, tuple[str, ...]] = {
+    "header": ("balance",),
+    "primary": ("next_reward",),
+    "secondary": ("member", "tier", "missing"),
+    "auxiliary": (),
 }
 _PAGES = {
     "open_card": "profile",
@@ -88,6 +96,12 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
     hero_url: str | None = None
     logo_text: str | None = None
     barcode: BarcodeFormat = "qr"
+    # The names of fields, by their place on the front of a loyalty card.
+    places: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=lambda: PLACES)
+    texts: Mapping[str, "OwnText"] = {}
+    back: tuple["OwnText", ...] = ()
+    beacons: tuple["Beacon", ...] = ()
+    max_distance: int | None = None
 
     def __post_init__(self) -> None:
         if not self.locales:
@@ -120,6 +134,23 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class OwnText(msgspec.Struct, frozen=True, kw_only=True):
+    """A field of the merchant's own, in their languages; `url` makes it a link."""
+
+    label: Texts
+    value: Texts
+    url: str | None = None
+
+
+class Beacon(msgspec.Struct, frozen=True, kw_only=True):
+    """A Bluetooth beacon near which the phone offers the card, and what it says there."""
+
+    uuid: str
+    major: int | None
+    minor: int | None
+    text: Texts
+
+
 class Link(msgspec.Struct, frozen=True, kw_only=True):
     """A link on the card. `label` is the id of one of the design's labels."""
 
@@ -136,7 +167,7 @@ class NextReward(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
-    """A place near which the phone offers the card, and what it says there. Degrees, WGS 84."""
+    """A place near which the phone offers the card, and what it says there in the holder's language. WGS 84."""
 
     latitude: float
     longitude: float
@@ -146,9 +177,10 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
 class Card(msgspec.Struct, frozen=True, kw_only=True):
     """One holder's copy. `balance` is in minor units, `scale` (0 or 2) says how many decimals they are.
 
-    `headline` is what a coupon gives or what a membership is called; `currency` (ISO 4217) is set where
-    the balance is money. `serial` and `token` never change for a pass. Raises ValueError for a short
-    token, a date without a zone, another scale, more than ten locations or two links of one label.
+    `number` is empty where nobody is left whose it could be. `headline` is what a coupon gives or what a
+    membership is called; `currency` (ISO 4217) is set where the balance is money. `serial` and `token`
+    never change for a pass. Raises ValueError for a short token, a date without a zone, another scale,
+    more than ten locations or two links of one label.
     """
 
     kind: Kind = "loyalty"
@@ -162,11 +194,14 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     member: str | None = None
     headline: str | None = None
     tier: str | None = None
+    member_since: datetime | None = None
     next_reward: NextReward | None = None
     links: tuple[Link, ...] = ()
     expires: datetime | None = None
     voided: bool = False
     locations: tuple[Location, ...] = ()
+    # Whether its holder wants to be told of the card near a shop.
+    hears_places: bool = True
 
     def __post_init__(self) -> None:
         if len(self.token) < MIN_TOKEN:

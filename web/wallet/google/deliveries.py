@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy.engine import Connection
-
 from web.foundation.database import Database
 from web.foundation.delivery import Delivery, Drop, GiveUp, TryLater
+from web.loyalty.held_card import find_held_card
 from web.loyalty.programs import Programs
-from web.loyalty.standing import Standing, standing_of
-from web.loyalty.wallet_pass import Pass, find_pass_by_id, mark_stored
+from web.loyalty.wallet_pass import mark_stored
 from web.wallet.designs import Designs
 from web.wallet.google.client import GoogleClient, GoogleError
 from web.wallet.google.wallet import GoogleWallet
@@ -35,12 +33,12 @@ class GoogleCards:
         program = self.programs.by_id(delivery.program_id)
         if program is None:
             raise TryLater("the programme is not loaded yet")
-        held, standing = await self.database.read(_read, program.id, delivery.payload["pass_id"])
-        if held is None or standing is None:
+        shown = await find_held_card(self.database, delivery.payload["pass_id"])
+        if shown is None or shown.standing is None:
             raise Drop("the card is gone")
         design = await self.designs.of(program)
         try:
-            await self.wallet.store(self.client, design, card_of(program, standing, held, standing.locale))
+            await self.wallet.store(self.client, design, card_of(program, shown))
         except GoogleError as error:
             status = error.status
             if status is None or status >= 500 or status in PASSING:
@@ -49,11 +47,4 @@ class GoogleCards:
                     f"Google answered {status}", timedelta(seconds=wait) if wait else None
                 ) from error
             raise GiveUp(f"Google answered {status}") from error
-        await self.database.write(mark_stored, program.id, held.id)
-
-
-def _read(conn: Connection, program_id: str, pass_id: str) -> tuple[Pass | None, Standing | None]:
-    held = find_pass_by_id(conn, program_id, pass_id)
-    if held is None:
-        return None, None
-    return held, standing_of(conn, program_id, held.customer_id)
+        await self.database.write(mark_stored, program.id, shown.held.id)
