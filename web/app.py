@@ -232,6 +232,7 @@ def make_worker(
         base_url=site.settings.base_url,
         mail_from=site.settings.mail_from,
         reply_to=site.settings.mail_reply_to,
+        operator=site.settings.operator_email,
     )
     return Worker(
         database=site.database,

@@ -85,6 +85,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_timeout: float = 20.0
     mail_from: str = ""
     mail_reply_to: str = ""
+    # Who runs this installation, and is told of what needs a person where a programme names nobody.
+    operator_email: str = ""
 
     # A plain HTTP provider: {to}, {text} and {id} in the body are filled in.
     sms_url: str = ""
