@@ -19,6 +19,7 @@ N_ = str  # marks a source text for the catalogues; it is translated by `own_lab
 
 Kind = Literal["loyalty", "coupon", "gift_card", "membership"]
 BarcodeFormat = Literal["qr", "aztec", "pdf417", "code128"]
+Voice = Literal["balance", "tier", "message"]
 Texts = Mapping[str, str]
 """One text in several languages: locale -> text."""
 
@@ -35,6 +36,8 @@ LABELS = {
     "missing": N_("Still to go"),
     "card_number": N_("Card number"),
     "expires": N_("Valid until"),
+    "message": N_("Latest message"),
+    "no_message": N_("Nothing yet"),
     "open": N_("Open"),
     "open_card": N_("Open my card"),
     "rewards": N_("My rewards"),
@@ -45,7 +48,6 @@ LABELS = {
     # %@ is where the phone writes the new value
     "points_changed": N_("Your balance is now %@"),
     "tier_changed": N_("Your tier is now %@"),
-    "next_reward_changed": N_("Your next reward: %@"),
 }
 _PAGES = {
     "open_card": "profile",
@@ -119,12 +121,23 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
             Link(label=label, url=f"{self.base_url}/{self.slug}/{path}") for label, path in _PAGES.items()
         )
 
+    def message_url(self, code: str) -> str:
+        """Where a card links to from a message: our own address, which notes the tap and leads on."""
+        return f"{self.base_url}/{self.slug}/m/{code}"
+
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
     """A link on the card. `label` is the id of one of the design's labels."""
 
     label: str
     url: str
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What a card says: lines of text, and the code of the short address that they link to."""
+
+    text: str
+    code: str | None = None
 
 
 class NextReward(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,7 +161,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
     `number` is empty where nobody is left whose it could be. `headline` is what a coupon gives or what a
     membership is called; `currency` (ISO 4217) is set where the balance is money. `serial` and `token`
-    never change for a pass. Raises ValueError for a short token, a date without a zone, another scale,
+    never change for a pass. `speaks` is the one field whose change the phone may tell of. Raises ValueError for a short token, a date without a zone, another scale,
     more than ten locations or two links of one label.
     """
 
@@ -168,6 +181,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     expires: datetime | None = None
     voided: bool = False
     locations: tuple[Location, ...] = ()
+    message: Message | None = None
+    speaks: Voice | None = None
 
     def __post_init__(self) -> None:
         if len(self.token) < MIN_TOKEN:

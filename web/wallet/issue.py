@@ -1,14 +1,18 @@
 """From a programme and a customer's standing to the design and the card that wallets are given."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
 from web.foundation.theme import card_colours
 from web.loyalty.held_card import HeldCard
+from web.loyalty.preferences import Notifications
 from web.loyalty.program import Program, image_of
-from web.wallet.card import Card, Design, NextReward, own_labels
+from web.loyalty.quiet_hours import quiet_until
+from web.loyalty.wallet_pass import BALANCE, MESSAGE, TIER, Pass
+from web.wallet.card import Card, Design, Message, NextReward, Voice, own_labels
 from web.wallet.mark import draw_mark
 
 Translate = Callable[[str, str], str]
@@ -80,4 +84,22 @@ def card_of(program: Program, shown: HeldCard) -> Card:
             else None
         ),
         voided=held.voided_at is not None,
+        message=Message(text=shown.message.text, code=shown.message.code) if shown.message else None,
+        speaks=voice_of(program, held, shown.notifications or Notifications()),
     )
+
+
+def voice_of(program: Program, held: Pass, wants: Notifications) -> Voice | None:
+    """The field that may tell on the lock screen what made this version of a pass, where that is wanted.
+
+    It depends on nothing but the version, so that a pass built twice is the same: also its moment is the version's.
+    """
+    if held.voice == MESSAGE:
+        return "message"
+    notices = program.settings.notices
+    changed = datetime.fromtimestamp(held.version, UTC)
+    if quiet_until(changed, notices.quiet_hours, program.settings.timezone):
+        return None
+    if held.voice == TIER and notices.tier and wants.tier:
+        return "tier"
+    return "balance" if held.voice in (BALANCE, TIER) and notices.balance and wants.balance else None
