@@ -77,8 +77,10 @@ def loyalty_object(design: Design, card: Card, issuer_id: str) -> Json:
         },
         "loyaltyPoints": _points(design, "points") | {"balance": _balance(card)},
         "linksModuleData": {"uris": list(_links(design, card.links or design.page_links()))},
-        "notifyPreference": "NOTIFY_ON_UPDATE",
     }
+    if card.speaks in ("balance", "tier"):
+        # Of a message Google is told by itself; it lasts for one request, and what is not named tells nothing.
+        content["notifyPreference"] = "NOTIFY_ON_UPDATE"
     if card.member:
         content["accountName"] = plain(card.member, _NAME_LIMIT)
     if card.tier:  # a class has a tier of its own, but one for all: the holder's stands with the points
