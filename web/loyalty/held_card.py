@@ -11,6 +11,7 @@ from web.foundation.database import Database
 from web.foundation.document import Document, object_of
 from web.foundation.schema import Id, is_id
 from web.loyalty.customer import customer
+from web.loyalty.pass_item import ITEM, Item, pass_item
 from web.loyalty.program import program
 from web.loyalty.standing import STANDING, Standing, with_standing
 from web.loyalty.wallet_pass import Pass, wallet_pass
@@ -26,6 +27,7 @@ class HeldCard(msgspec.Struct, frozen=True, kw_only=True):
     program_version: int
     held: Pass
     standing: Standing | None
+    item: Item | None = None
 
 
 HELD_CARD = Document(
@@ -35,9 +37,15 @@ HELD_CARD = Document(
         program_version=program.c.version,
         held=object_of(wallet_pass.c[name] for name in Pass.__struct_fields__),
         standing=case((customer.c.id.is_(None), null()), else_=object_of(STANDING)),
+        item=case((pass_item.c.id.is_(None), null()), else_=object_of(ITEM)),
     ),
     with_standing(
-        wallet_pass.join(program, program.c.id == wallet_pass.c.program_id).outerjoin(
+        wallet_pass.join(program, program.c.id == wallet_pass.c.program_id)
+        .outerjoin(
+            pass_item,
+            (pass_item.c.program_id == wallet_pass.c.program_id) & (pass_item.c.id == wallet_pass.c.item_id),
+        )
+        .outerjoin(
             customer,
             (customer.c.program_id == wallet_pass.c.program_id)
             & (customer.c.id == wallet_pass.c.customer_id),

@@ -9,7 +9,9 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.theme import card_colours
 from web.loyalty.held_card import HeldCard
+from web.loyalty.pass_item import Item
 from web.loyalty.program import Program, image_of
+from web.loyalty.wallet_pass import Pass
 from web.wallet.card import Beacon, Card, Design, Location, NextReward, OwnText, own_labels
 from web.wallet.mark import draw_mark
 
@@ -87,6 +89,8 @@ def card_of(program: Program, shown: HeldCard) -> Card:
             voided=True,
         )
     language = standing.locale if standing.locale in offered else offered[0]
+    if shown.item is not None:
+        return _card_of_item(program, held, shown.item, standing.name, language)
     title = settings.say(standing.next_reward, language) if standing.next_reward else None
     return Card(
         kind=held.kind,
@@ -113,5 +117,23 @@ def card_of(program: Program, shown: HeldCard) -> Card:
             if title
             else None
         ),
+        voided=held.voided_at is not None,
+    )
+
+
+def _card_of_item(program: Program, held: Pass, item: Item, member: str | None, language: str) -> Card:
+    """The card of a coupon, gift card or membership. Money has two decimals in every wallet."""
+    return Card(
+        kind=held.kind,
+        serial=held.id,
+        token=held.token,
+        number=item.number,
+        locale=language,
+        balance=item.amount or 0,
+        scale=2,
+        currency=program.settings.currency,
+        member=member,
+        headline=program.settings.say(item.title, language),
+        expires=item.expires_at,
         voided=held.voided_at is not None,
     )
