@@ -18,6 +18,7 @@ from web.foundation.rendering import Renderer
 from web.foundation.sealing import Sealer
 from web.foundation.stylesheet import style_hash
 from web.foundation.theme import css as theme_css
+from web.loyalty.fetches import Fetches
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
 from web.pages.frame import Frame
@@ -75,6 +76,7 @@ class Site:
     apple: AppleWallet | None
     google: GoogleWallet | None
     designs: Designs
+    fetches: Fetches
     head_revision: str | None
     # Hears of each card that a browser was handed; only development's emulated phone listens.
     handed: Callable[[Handed], None] | None = None

@@ -3,8 +3,6 @@
 Apple's is a file, Google's the way to its save page.
 """
 
-import asyncio
-
 from litestar import Response, get
 from litestar.params import FromPath
 from sqlalchemy.engine import Connection
@@ -69,8 +67,7 @@ async def hand_over(
     if site.apple is None:
         return visitor.redirect("/card")
     # The first pass of a design draws its pictures, which takes a while and must not hold up the others.
-    await asyncio.to_thread(site.apple.prepare, design)
-    package = site.apple.package(design, card)
+    package = (await site.apple.ready(design)).build(card)
     if site.handed:
         site.handed(Handed(serial=pass_id, package=package, token=shown.held.token))
     return Response(
