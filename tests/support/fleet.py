@@ -50,7 +50,7 @@ class Fleet:
 
     def __init__(self, ask: Ask, service: str, apns: ApnsServer) -> None:
         self.phones: list[Phone] = []
-        self._ask, self._service, self._apns = ask, service, apns
+        self.ask, self.service, self._apns = ask, service, apns
         self._by_token: dict[str, Phone] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._taken = len(apns.pushes)
@@ -66,11 +66,9 @@ class Fleet:
         await asyncio.gather(self._listening, *self._tasks, return_exceptions=True)
 
     def new_phone(self, **how: Any) -> Phone:
-        """A phone that trusts everything, unless told otherwise; each is in a network of its own."""
-        number = len(self.phones)
-        headers = {"x-forwarded-for": f"10.{number // 62500 % 250}.{number // 250 % 250}.{number % 250}"}
+        """A phone that trusts everything, unless told otherwise (see `Phone`)."""
         given = {"roots": None, "keeps_files": False, "pauses": PAUSES, **how}
-        phone = Phone(self._ask, service=self._service, headers=headers, **given)
+        phone = Phone(self.ask, service=self.service, **given)
         self.phones.append(phone)
         self._by_token[phone.push_token] = phone
         return phone
