@@ -128,11 +128,11 @@ class Week:
         self.losses = Losses()
         self.house, self.chance, self.apns = house, chance, apns
         self._url, self._data_dir = house.url, data_dir
-        self.fleet = Fleet(
-            losing(ask, self.losses, chance), f"http://localhost:{house.port}/passkit", apns
-        )
+        self.fleet = Fleet(losing(ask, self.losses, chance), f"http://localhost:{house.port}/passkit", apns)
         # The shop's line loses answers as well: what it is not told of it sends again under the same key.
-        self.merchant = Merchant(losing(ask, self.losses, chance), f"http://localhost:{house.port}{BASE}", self._keys())
+        self.merchant = Merchant(
+            losing(ask, self.losses, chance), f"http://localhost:{house.port}{BASE}", self._keys()
+        )
 
     def _keys(self) -> list[str]:
         def make(conn: Connection) -> list[str]:
@@ -159,7 +159,9 @@ class Week:
             return made
 
         for begun in range(0, people, 500):
-            made = await asyncio.to_thread(in_database, self._url, partial(register, most=min(500, people - begun)))
+            made = await asyncio.to_thread(
+                in_database, self._url, partial(register, most=min(500, people - begun))
+            )
             for number, (customer_id, serial, token) in enumerate(made, begun):
                 network = f"10.{number // 62500}.{number // 250 % 250}.{number % 250}"
                 trusting = {} if number % 20 else {"roots": roots}
@@ -295,7 +297,12 @@ class Week:
 
     async def _buy_and_return(self, order: tuple[str, Person]) -> None:
         order_id, person = order
-        bought = {"id": order_id, "paidAt": "2026-11-18T10:00:00Z", "customerId": person.customer_id, "amount": 1200}
+        bought = {
+            "id": order_id,
+            "paidAt": "2026-11-18T10:00:00Z",
+            "customerId": person.customer_id,
+            "amount": 1200,
+        }
         await self.merchant.call("POST", "/orders", bought)
         await self.merchant.call("POST", f"/orders/{order_id}/refunds", {"id": f"{order_id}-back"})
 
@@ -361,7 +368,9 @@ class Week:
             if row["status"] != expected:
                 yield f"{person.serial} is {row['status']}, and should be {expected}"
             names = [] if person.is_erased else told.get(person.serial, [])
-            if names != [CARD_INSTALLED, CARD_UNINSTALLED] * (len(names) // 2) + [CARD_INSTALLED] * (len(names) % 2):
+            if names != [CARD_INSTALLED, CARD_UNINSTALLED] * (len(names) // 2) + [CARD_INSTALLED] * (
+                len(names) % 2
+            ):
                 yield f"{person.serial} was told to be {names}"
 
 
@@ -380,8 +389,14 @@ class Truth:
         program, content = await self._of_program()
         fresh = msgspec.json.decode(content.of(card_of(program, shown)))
         if held.opened.document != fresh:
-            was = {name: held.opened.document.get(name) for name in fresh if held.opened.document.get(name) != fresh[name]}
-            return [f"{person.serial}: the phone shows {was}, and should {({name: fresh[name] for name in was})}"]
+            was = {
+                name: held.opened.document.get(name)
+                for name in fresh
+                if held.opened.document.get(name) != fresh[name]
+            }
+            return [
+                f"{person.serial}: the phone shows {was}, and should { ({name: fresh[name] for name in was}) }"
+            ]
         if person.is_erased:
             return []
         booked = await self._database.read(_balance_by_ledger, program.id, person.customer_id)
@@ -395,7 +410,10 @@ class Truth:
             assert self._program is not None
             catalogues = Catalogues.load(PROJECT / "locales")
             design = await self._database.read(
-                design_of, self._program, BASE_URL, lambda language, text: catalogues.find(language).text(text)
+                design_of,
+                self._program,
+                BASE_URL,
+                lambda language, text: catalogues.find(language).text(text),
             )
             self._content = Content(design, self._pass_type, "DEVTEAM000", f"{BASE_URL}/passkit")
         return self._program, self._content
@@ -411,11 +429,16 @@ def _balance_by_ledger(conn: Connection, program_id: str, customer_id: str) -> i
     """What a customer can spend, summed up from the first entry on."""
 
     def moved(side: Any) -> int:
-        return conn.scalar(
-            select(func.coalesce(func.sum(ledger_entry.c.amount), 0)).where(
-                ledger_entry.c.program_id == program_id, ledger_entry.c.customer_id == customer_id, side == AVAILABLE
+        return (
+            conn.scalar(
+                select(func.coalesce(func.sum(ledger_entry.c.amount), 0)).where(
+                    ledger_entry.c.program_id == program_id,
+                    ledger_entry.c.customer_id == customer_id,
+                    side == AVAILABLE,
+                )
             )
-        ) or 0
+            or 0
+        )
 
     return int(moved(ledger_entry.c.credit) - moved(ledger_entry.c.debit))
 
