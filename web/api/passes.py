@@ -256,7 +256,7 @@ def _fault(error: InvalidItem) -> Problem:
 def _shown(conn: Connection, call: Call, item: Item) -> PassShown:
     copies = [held for held in passes_of(conn, call.program.id, item.customer_id) if held.item_id == item.id]
     shown: dict[str, Any] = {name: getattr(item, name) for name in (*_SAME,)}
-    base = call.parts.base_url
+    base = call.parts.settings.base_url
     return PassShown(
         **shown,
         status="void" if item.voided_at else "good" if item.is_good(utc_now()) else "expired",
