@@ -2,7 +2,19 @@
 
 import click
 
-from web.cli import api_keys, clock, designs, ledger, programs, referrals, serving, support, texts, webhooks
+from web.cli import (
+    api_keys,
+    clock,
+    designs,
+    ledger,
+    passes,
+    programs,
+    referrals,
+    serving,
+    support,
+    texts,
+    webhooks,
+)
 from web.cli.base import Context, Sentences
 from web.settings import load_settings
 
@@ -28,6 +40,7 @@ for _command in (
     support.deliveries,
     clock.clock,
     designs.design,
+    passes.passes,
     referrals.referral,
     ledger.ledger,
     webhooks.webhook,
