@@ -16,10 +16,11 @@ from web.api import ROUTES, problems
 from web.foundation.assets import Assets
 from web.foundation.database import Database, DatabaseUnreachable, open_database
 from web.foundation.languages import Catalogues
-from web.foundation.limits import Limits
+from web.foundation.limits import GOOGLE_WALLET, Limits
 from web.foundation.logs import configure_logs
 from web.foundation.metrics import Metrics
 from web.foundation.outgoing import Outgoing
+from web.foundation.pace import Pace
 from web.foundation.rendering import Renderer
 from web.foundation.sealing import Sealer
 from web.foundation.shell import Shell
@@ -43,6 +44,8 @@ from web.pages.forms import LONGEST_FORM
 from web.pages.site import Site
 from web.settings import Settings, load_settings
 from web.wallet.designs import Designs
+from web.wallet.google.callback_keys import RootKeys
+from web.wallet.google.callbacks import GoogleCallbacks
 from web.wallet.google.client import GoogleClient
 from web.wallet.google.deliveries import GoogleCards
 from web.wallet.google.development import is_development
@@ -133,7 +136,9 @@ async def _life(
     async with httpx.AsyncClient() as client:
         mail, sms = senders(settings, database, client)
         outgoing = make_outgoing(settings)
-        worker = make_worker(site, mail, sms, client, outgoing)
+        site.google_cards = google_cards(site, client)
+        site.google_callbacks = google_callbacks(site, client)
+        worker = make_worker(site, mail, sms, site.google_cards, outgoing)
         tasks = [asyncio.create_task(keep_current(programs))]
         if settings.worker:
             tasks.append(asyncio.create_task(worker.run()))
@@ -184,9 +189,7 @@ def make_outgoing(settings: Settings) -> Outgoing:
     return Outgoing(private=settings.webhook_allow_private)
 
 
-def make_worker(
-    site: Site, mail: Sender, sms: Sender, client: httpx.AsyncClient, outgoing: Outgoing
-) -> Worker:
+def make_worker(site: Site, mail: Sender, sms: Sender, google: GoogleCards, outgoing: Outgoing) -> Worker:
     """The worker of a process, with every vendor's and every channel's part in it."""
     messenger = Messenger(
         database=site.database,
@@ -207,7 +210,7 @@ def make_worker(
             **messenger.handlers(),
             **Courier(site.database, site.sealer, outgoing).handlers(),
             CONSEQUENCE: Consequences(site.database, site.programs).draw,
-            GOOGLE_CARD: google_cards(site, client).store,
+            GOOGLE_CARD: google.store,
         },
         follow_ups=[follow_up, envelope.follow_up, consequence.follow_up],
         work_to_do=site.work_to_do,
@@ -216,24 +219,27 @@ def make_worker(
     )
 
 
-def google_cards(site: Site, client: httpx.AsyncClient) -> GoogleCards:
+def google_cards(site: Site, http: httpx.AsyncClient) -> GoogleCards:
     """What tells Google of cards; a development account is unknown there, and so tells nothing."""
     settings = site.settings
     account = google_account(settings)
-    real = account is not None and not is_development(account)
-    return GoogleCards(
-        database=site.database,
-        programs=site.programs,
-        wallet=site.google,
-        client=(
-            GoogleClient(
-                client, account, api_url=settings.google_api_url, token_url=settings.google_token_url
-            )
-            if account is not None and real
-            else None
-        ),
-        designs=site.designs,
-    )
+    client = None
+    if account is not None and not is_development(account):
+        client = GoogleClient(
+            http,
+            account,
+            api_url=settings.google_api_url,
+            token_url=settings.google_token_url,
+            pace=Pace(site.limits, GOOGLE_WALLET),
+            count=lambda outcome: site.metrics.google.labels(outcome).inc(),
+        )
+    return GoogleCards(site.database, site.programs, site.google, client, site.designs)
+
+
+def google_callbacks(site: Site, http: httpx.AsyncClient) -> GoogleCallbacks:
+    """What believes Google's word on saved and removed cards."""
+    keys = RootKeys(http, site.settings.google_keys_url)
+    return GoogleCallbacks(site.database, keys, site.settings.google_issuer)
 
 
 def senders(settings: Settings, database: Database, client: httpx.AsyncClient) -> tuple[Sender, Sender]:

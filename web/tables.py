@@ -42,6 +42,7 @@ from web.loyalty import (
     wallet_pass,
 )
 from web.messages import mailbox_store
+from web.wallet.google import callbacks, notices, told
 
 TABLES = (
     address_change.address_change,
@@ -91,5 +92,8 @@ TABLES = (
     wallet_pass.wallet_pass,
     installation.pass_device,
     endpoint.webhook_endpoint,
+    told.google_told,
+    callbacks.google_callback,
+    notices.google_notice,
 )
 __all__ = ["TABLES", "metadata"]

@@ -24,6 +24,8 @@ from web.pages.kept import KeptPage
 from web.settings import Settings
 from web.wallet.apple.wallet import AppleWallet
 from web.wallet.designs import Designs
+from web.wallet.google.callbacks import GoogleCallbacks
+from web.wallet.google.deliveries import GoogleCards
 from web.wallet.google.wallet import GoogleWallet
 
 NEUTRAL_COLOUR = "#4a4540"
@@ -66,6 +68,9 @@ class Site:
     google: GoogleWallet | None
     designs: Designs
     head_revision: str | None
+    # Both need the process's own connections to the outside, and are set once those are open.
+    google_cards: GoogleCards | None = None
+    google_callbacks: GoogleCallbacks | None = None
     # Set after a write that something outside waits for, so that the worker need not be polled awake.
     work_to_do: asyncio.Event = field(default_factory=asyncio.Event)
     _looks: dict[tuple[str, int, str], Look] = field(default_factory=dict)

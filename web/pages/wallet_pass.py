@@ -9,15 +9,22 @@ from litestar import Response, get
 from litestar.params import FromPath
 from sqlalchemy.engine import Connection
 
+from web.foundation.delivery import Drop
 from web.foundation.schema import utc_now
-from web.loyalty.held_card import find_held_card
+from web.loyalty.held_card import HeldCard, find_held_card
 from web.loyalty.session import Session, find_session
 from web.loyalty.visit import Visit, find_visit
 from web.loyalty.wallet_pass import Platform, mark_handed, pass_for
 from web.pages.visitor import AnyRequest, NotYet, Visitor
 from web.wallet.apple.wallet import MEDIA_TYPE
+from web.wallet.card import Card, Design
+from web.wallet.google.client import GoogleError
 from web.wallet.google.save_link import LinkTooLongError
+from web.wallet.google.telling import OutdatedError
 from web.wallet.issue import card_of
+
+# So long somebody who tapped "Add" is kept waiting for Google.
+PLACE_SECONDS = 3.0
 
 
 @get("/{slug:str}/card.pkpass", name="apple_pass")
@@ -54,16 +61,7 @@ async def hand_over(
     card = card_of(program, shown)
     design = await site.designs.of(program)
     if platform == "google":
-        if site.google is None:
-            return visitor.redirect("/card")
-        try:
-            return visitor.redirect_out(
-                site.google.save_url(design, card, stored=shown.held.stored_at is not None)
-            )
-        except LinkTooLongError as error:
-            # Very long names: the card has to be stored at Google first, and is on its way there.
-            site.work_to_do.set()
-            raise NotYet from error
+        return await _to_google(visitor, shown, design, card)
     if site.apple is None:
         return visitor.redirect("/card")
     # The first pass of a design draws its pictures, which takes a while and must not hold up the others.
@@ -80,6 +78,26 @@ async def hand_over(
         },
         cookies=visitor.cookies,
     )
+
+
+async def _to_google(visitor: Visitor, shown: HeldCard, design: Design, card: Card) -> Response[bytes]:
+    site = visitor.site
+    if site.google is None:
+        return visitor.redirect("/card")
+    stored = shown.held.stored_at is not None
+    try:
+        return visitor.redirect_out(site.google.save_url(design, card, stored=stored))
+    except LinkTooLongError as error:
+        # Long names in a script that takes much room: Google has to hold the card before a link can name it.
+        if site.google_cards is None:
+            raise NotYet from error
+        try:
+            async with asyncio.timeout(PLACE_SECONDS):
+                await site.google_cards.place(visitor.program, shown)
+        except (TimeoutError, Drop, GoogleError, OutdatedError) as problem:
+            site.work_to_do.set()  # the worker goes on trying
+            raise NotYet from problem
+    return visitor.redirect_out(site.google.save_url(design, card, stored=True))
 
 
 def _proofs(
