@@ -13,6 +13,9 @@ from litestar import Litestar, Request, Response, asgi
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from web.api import ROUTES, problems
+from web.demo import phone_page
+from web.demo.handset import Handset
+from web.demo.phone import through
 from web.foundation.assets import Assets
 from web.foundation.database import Database, DatabaseUnreachable, open_database
 from web.foundation.languages import Catalogues
@@ -27,11 +30,13 @@ from web.foundation.shell import Shell
 from web.integrations.webhooks import envelope
 from web.integrations.webhooks.courier import Courier
 from web.loyalty import consequence
+from web.loyalty.card_design import DESIGN_ROLLOUT
 from web.loyalty.chores import chores
 from web.loyalty.clock import Clock
 from web.loyalty.consequence import CONSEQUENCE, Consequences
+from web.loyalty.fetches import Fetches
 from web.loyalty.programs import Programs
-from web.loyalty.wallet_pass import GOOGLE_CARD
+from web.loyalty.wallet_pass import APPLE_CARD, GOOGLE_CARD
 from web.messages.deliveries import Messenger, follow_up
 from web.messages.mail import SmtpSender, SmtpServer
 from web.messages.mailbox import MailboxSender
@@ -42,14 +47,19 @@ from web.migrations import head_revision
 from web.pages import PAGES, dev_mailbox, errors
 from web.pages.forms import LONGEST_FORM
 from web.pages.site import Site
+from web.passkit import PASSKIT
+from web.passkit import calls as passkit
 from web.settings import Settings, load_settings
+from web.wallet.apple.deliveries import AppleCards
+from web.wallet.apple.push import Pusher
+from web.wallet.design_rollout import DesignWatch, Rollouts
 from web.wallet.designs import Designs
 from web.wallet.google.callback_keys import RootKeys
 from web.wallet.google.callbacks import GoogleCallbacks
 from web.wallet.google.client import GoogleClient
 from web.wallet.google.deliveries import GoogleCards
 from web.wallet.google.development import is_development
-from web.wallets import google_account, open_apple, open_google
+from web.wallets import google_account, open_apple, open_google, open_pusher
 from web.worker import Worker
 
 log = structlog.get_logger("app")
@@ -62,7 +72,7 @@ def create_app(
     settings: Settings | None = None,
     *,
     connect: Callable[..., Database] = open_database,
-    routes: Sequence[Any] = (*PAGES, *ROUTES),
+    routes: Sequence[Any] = (*PAGES, *ROUTES, *PASSKIT),
 ) -> ASGIApp:
     """The application for an ASGI server: the shell around Litestar.
 
@@ -77,7 +87,7 @@ def create_app(
     app = Litestar(
         route_handlers=[
             *routes,
-            *(dev_mailbox.ROUTES if settings.development else ()),
+            *((*dev_mailbox.ROUTES, *phone_page.ROUTES) if settings.development else ()),
             asgi("/assets", is_mount=True, copy_scope=False)(assets.asgi),
         ],
         exception_handlers={Exception: answer_error},
@@ -90,6 +100,8 @@ def create_app(
     async def refuse(status: int, scope: Scope, receive: Receive, send: Send) -> None:
         if problems.is_api(scope["path"]):
             await problems.refuse(settings.base_url, status, scope, receive, send)
+        elif passkit.is_passkit(scope["path"]):
+            await passkit.refuse(status, scope, receive, send)
         else:
             await errors.refuse(app.state.site, status, scope, receive, send)
 
@@ -104,10 +116,18 @@ def create_app(
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """A problem document for programs, a page for people."""
+    """A problem document for programs, a status for phones, a page for people."""
+    if passkit.is_passkit(request.scope["path"]):
+        return passkit.answer_error(error)
     if problems.is_api(request.scope["path"]):
         return problems.answer_problem(request, error, request.app.state.site.settings.base_url)
     return errors.answer_error(request, error)
+
+
+def open_handset(settings: Settings, client: httpx.AsyncClient) -> Handset:
+    """Development's emulated phone, which asks this very server."""
+    data = settings.data_dir
+    return Handset(through(client), settings.base_url, data / "phone", data / "signing")
 
 
 def load_assets(settings: Settings) -> Assets:
@@ -135,11 +155,14 @@ async def _life(
     app.state.site = site
     async with httpx.AsyncClient() as client:
         mail, sms = senders(settings, database, client)
-        outgoing = make_outgoing(settings)
+        outgoing, pusher = make_outgoing(settings), open_pusher(settings)
         site.google_cards = google_cards(site, client)
         site.google_callbacks = google_callbacks(site, client)
-        worker = make_worker(site, mail, sms, site.google_cards, outgoing)
-        tasks = [asyncio.create_task(keep_current(programs))]
+        handset = open_handset(settings, client) if settings.development else None
+        if handset is not None:
+            app.state.handset, site.handed = handset, handset.hand
+        worker = make_worker(site, mail, sms, site.google_cards, outgoing, pusher)
+        tasks = [asyncio.create_task(keep_current(site))]
         if settings.worker:
             tasks.append(asyncio.create_task(worker.run()))
         # What is alive now lives as long as the process: the collector need not look at it again.
@@ -152,11 +175,16 @@ async def _life(
         finally:
             worker.stop()
             tasks[0].cancel()
+            if handset is not None:
+                await handset.close()
             # The worker's round under way ends before what it works with is closed.
             await asyncio.gather(*tasks, return_exceptions=True)
             await mail.close()
             await sms.close()
             await outgoing.close()
+            await site.fetches.close()
+            if pusher is not None:
+                await pusher.close()
             await database.close()
 
 
@@ -171,6 +199,7 @@ def make_site(
     sealer = Sealer(settings.secret_keys)
     return Site(
         designs=Designs(database, settings.base_url, renderer.text),
+        fetches=Fetches(database),
         settings=settings,
         database=database,
         programs=Programs(database, sealer),
@@ -189,7 +218,14 @@ def make_outgoing(settings: Settings) -> Outgoing:
     return Outgoing(private=settings.webhook_allow_private)
 
 
-def make_worker(site: Site, mail: Sender, sms: Sender, google: GoogleCards, outgoing: Outgoing) -> Worker:
+def make_worker(
+    site: Site,
+    mail: Sender,
+    sms: Sender,
+    google: GoogleCards,
+    outgoing: Outgoing,
+    pusher: Pusher | None,
+) -> Worker:
     """The worker of a process, with every vendor's and every channel's part in it."""
     messenger = Messenger(
         database=site.database,
@@ -201,6 +237,7 @@ def make_worker(site: Site, mail: Sender, sms: Sender, google: GoogleCards, outg
         base_url=site.settings.base_url,
         mail_from=site.settings.mail_from,
         reply_to=site.settings.mail_reply_to,
+        operator=site.settings.operator_email,
     )
     return Worker(
         database=site.database,
@@ -210,12 +247,14 @@ def make_worker(site: Site, mail: Sender, sms: Sender, google: GoogleCards, outg
             **messenger.handlers(),
             **Courier(site.database, site.sealer, outgoing).handlers(),
             CONSEQUENCE: Consequences(site.database, site.programs).draw,
+            APPLE_CARD: AppleCards(site.database, pusher).tell,
             GOOGLE_CARD: google.store,
+            DESIGN_ROLLOUT: Rollouts(site.database, site.work_to_do, site.settings.rollout_per_second).roll,
         },
         follow_ups=[follow_up, envelope.follow_up, consequence.follow_up],
         work_to_do=site.work_to_do,
         clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
-        slow=frozenset((envelope.WEBHOOK, GOOGLE_CARD)),
+        slow=frozenset((envelope.WEBHOOK, APPLE_CARD, GOOGLE_CARD, DESIGN_ROLLOUT)),
     )
 
 
@@ -286,13 +325,15 @@ async def first_load(programs: Programs) -> None:
         log.error("the database is away; pages answer 503 until it is back")
 
 
-async def keep_current(programs: Programs) -> None:
-    """Take over what other processes and commands change, within seconds."""
+async def keep_current(site: Site) -> None:
+    """Take over what other processes and commands change, within seconds, and let phones follow it."""
+    watch = DesignWatch(site.database, site.programs, site.designs, site.work_to_do)
     while True:
-        await asyncio.sleep(PROGRAM_POLL_SECONDS)
         try:
-            await programs.refresh()
+            await site.programs.refresh()
+            await watch.look()
         except DatabaseUnreachable:
             pass
         except Exception as error:  # one programme that cannot be read must not stop all later changes
             log.error("programmes not renewed", kind=type(error).__name__)
+        await asyncio.sleep(PROGRAM_POLL_SECONDS)

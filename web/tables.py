@@ -8,6 +8,8 @@ from web.loyalty import (
     api_key,
     balance,
     birthday,
+    card_design,
+    card_message,
     check_in,
     checkpoint,
     clock,
@@ -23,9 +25,11 @@ from web.loyalty import (
     installation,
     ledger,
     link,
+    location,
     lot,
     membership,
     multiplier,
+    pass_item,
     personal_data,
     program,
     purchase_record,
@@ -33,6 +37,7 @@ from web.loyalty import (
     redemption,
     referral,
     referral_code,
+    replacing,
     reward,
     session,
     sign,
@@ -42,6 +47,7 @@ from web.loyalty import (
     wallet_pass,
 )
 from web.messages import mailbox_store
+from web.wallet.apple import phone_log
 from web.wallet.google import callbacks, notices, told
 
 TABLES = (
@@ -50,6 +56,7 @@ TABLES = (
     clock.clock_run,
     api_key.api_key,
     birthday.birthday,
+    card_design.card_design,
     check_in.check_in,
     code_pool.pool_code,
     consent.consent_event,
@@ -82,18 +89,23 @@ TABLES = (
     referral.referral,
     referral_code.referral_code,
     push_message.push_message,
+    card_message.message_on_pass,
+    card_message.card_message,
     reward.reward,
     session.session,
-    sign.location,
+    location.location,
     sign.sign,
     tier.tier,
     touch.touch,
     visit.visit,
     wallet_pass.wallet_pass,
+    pass_item.pass_item,
+    replacing.replaced_number,
     installation.pass_device,
     endpoint.webhook_endpoint,
     told.google_told,
     callbacks.google_callback,
     notices.google_notice,
+    phone_log.phone_log,
 )
 __all__ = ["TABLES", "metadata"]

@@ -2,7 +2,7 @@
 
 import click
 
-from web.cli import api_keys, clock, ledger, programs, referrals, serving, support, texts, webhooks
+from web.cli import api_keys, clock, designs, ledger, programs, referrals, serving, support, texts, webhooks
 from web.cli.base import Context, Sentences
 from web.settings import load_settings
 
@@ -27,6 +27,7 @@ for _command in (
     support.customer,
     support.deliveries,
     clock.clock,
+    designs.design,
     referrals.referral,
     ledger.ledger,
     webhooks.webhook,

@@ -53,6 +53,13 @@ API_STRANGER = Rule("api_stranger", "60/minute")
 GOOGLE_WALLET = Rule("google_wallet", "20/second")
 # Google calls once for each save and removal; whoever sends so much that is not signed is not Google.
 GOOGLE_CALLBACK = Rule("google_callback", "600/minute")
+# A card is on a few phones, and each fetches it once for a change; each time costs us a signature.
+PHONE_FETCH = Rule("phone_fetch", "600/minute")
+# Tokens have 256 random bits. A restored phone asks for passes that are gone; a carrier's network has many phones.
+PHONE_STRANGER = Rule("phone_stranger", "600/minute")
+# Phones complain when something is wrong, and all of a roll-out's with the same words: some are enough.
+PHONE_LOG = Rule("phone_log", "30/minute")
+PHONE_LOG_ALL = Rule("phone_log_all", "1200/10minutes")
 
 
 class TooMany(Exception):

@@ -16,7 +16,7 @@ from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
 from web.foundation.sealing import Sealer
 from web.loyalty.customer import customer, find_contact, message_lane
 from web.loyalty.event import CUSTOMER_ERASED, event, record
-from web.loyalty.merging import names_of
+from web.loyalty.identity import names_of
 from web.loyalty.referral import export_referrals, forget_referrals
 from web.loyalty.wallet_pass import void_passes, wallet_pass
 
@@ -26,7 +26,7 @@ FORGET = "forget"
 HIDDEN = frozenset(("token", "token_hash", "jti_hash", "address_hash", "inbox_hash"))
 # What the merchant's books need stays, without a name: it is tied to an id that leads nowhere any more.
 KEPT_WITHOUT_NAME = frozenset(
-    ("ledger_entry", "balance", "lot", "consent_event", "redemption", "coupon_code")
+    ("ledger_entry", "balance", "lot", "consent_event", "redemption", "coupon_code", "replaced_number")
 )
 
 # Only a keyed hash is left of an erased address, so that an import does not bring the person back.

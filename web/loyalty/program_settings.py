@@ -12,6 +12,10 @@ import msgspec
 from babel import Locale, UnknownLocaleError
 from msgspec import Meta
 
+from web.foundation.address import BadEmailError, parse_email
+from web.foundation.theme import READABLE, card_colours, contrast
+from web.loyalty.card_settings import CardSettings, check_card
+from web.loyalty.quiet_hours import PATTERN, is_written_well
 from web.loyalty.tiering import TierRules
 
 Localised = dict[str, str]
@@ -63,6 +67,10 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     gain: Annotated[str, Meta(max_length=120)] = ""
     gains: Annotated[tuple[Annotated[str, Meta(max_length=120)], ...], Meta(max_length=4)] = ()
     points_name: Annotated[str, Meta(max_length=24)] = ""
+    # What the card says by itself, where the merchant has words of their own: {reward}, {points} stand in them.
+    reward_ready: Annotated[str, Meta(max_length=160)] = ""
+    friend_came: Annotated[str, Meta(max_length=160)] = ""
+    came_by_friend: Annotated[str, Meta(max_length=160)] = ""
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,6 +106,21 @@ class Flows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     confirmation_message: bool = True
     download_message: bool = True
     require_verified_for: tuple[Literal["redeem"], ...] = ("redeem",)
+
+
+class Notices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a card tells by itself on the lock screen, and when it tells nothing.
+
+    `balance`, `tier`: that it changed; `reward`: that one can be had now; `referral`: what bringing a friend gave.
+    `quiet_hours`, like "21:00-09:00" in the programme's time zone: messages wait until they end, and what changes
+    meanwhile changes silently.
+    """
+
+    balance: bool = True
+    tier: bool = True
+    reward: bool = True
+    referral: bool = True
+    quiet_hours: Annotated[str, Meta(pattern=f"^$|{PATTERN}")] = ""
 
 
 class PointsRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,10 +195,14 @@ class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     fields: Annotated[tuple[ExtraField, ...], Meta(max_length=8)] = ()
     consents: Annotated[tuple[Consent, ...], Meta(max_length=6)] = ()
     flows: Flows = Flows()
+    notices: Notices = Notices()
     points: PointsRules = PointsRules()
     tiers: TierRules = TierRules()
     referral: ReferralRules = ReferralRules()
     sender: Sender = Sender()
+    # Who is written to when something of the programme needs a person: one e-mail address, never shown to customers.
+    contact: str = ""
+    card: CardSettings = CardSettings()
 
     @property
     def default_language(self) -> str:
@@ -193,6 +220,9 @@ class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             gain=own.gain or first.gain,
             gains=own.gains or first.gains,
             points_name=own.points_name or first.points_name,
+            reward_ready=own.reward_ready or first.reward_ready,
+            friend_came=own.friend_came or first.friend_came,
+            came_by_friend=own.came_by_friend or first.came_by_friend,
         )
 
 
@@ -205,9 +235,13 @@ def check_program(slug: str, settings: ProgramSettings) -> None:
         *_check_slug(slug),
         *_check_languages(settings),
         *_check_place(settings),
+        *_check_contact(settings.contact),
         *_check_fields(settings),
+        *_check_notices(settings.notices),
         *_check_points(settings.points),
         *_check_referral(settings.referral),
+        *_check_colours(settings),
+        *check_card(settings.card, settings.default_language),
     ]
     if problems:
         raise InvalidProgram(problems)
@@ -244,6 +278,21 @@ def _check_place(settings: ProgramSettings) -> list[str]:
     return []
 
 
+def _check_contact(contact: str) -> list[str]:
+    try:
+        if contact:
+            parse_email(contact)
+    except BadEmailError:
+        return [f"contact: {contact!r} is no e-mail address."]
+    return []
+
+
+def _check_notices(notices: Notices) -> list[str]:
+    if not is_written_well(notices.quiet_hours):
+        return ["notices.quiet_hours: write them like 21:00-09:00; they cannot last the whole day."]
+    return []
+
+
 def _check_points(rules: PointsRules) -> list[str]:
     if rules.expiry in ("after_earn", "rolling") and not rules.expiry_months + rules.expiry_days:
         return [f"points.expiry: {rules.expiry!r} needs expiry_months or expiry_days."]
@@ -254,6 +303,20 @@ def _check_referral(rules: ReferralRules) -> list[str]:
     if rules.active and not rules.advocate_points + rules.friend_points:
         return ["referral: say what it gives, as advocate_points, friend_points or both."]
     return []
+
+
+def _check_colours(settings: ProgramSettings) -> list[str]:
+    """Somebody reads the card in the sun: what they chose themselves has to be told apart as well."""
+    chosen = settings.card
+    colours = card_colours(settings.brand.colour, chosen.background, chosen.foreground, chosen.label)
+    return [
+        f"card.{name}: its contrast to the background is {ratio:.1f} to 1 and has to be 4.5; choose one further off."
+        for name, ratio in (
+            ("foreground", contrast(colours.foreground, colours.background)),
+            ("label", contrast(colours.label, colours.background)),
+        )
+        if ratio < READABLE
+    ]
 
 
 def _check_fields(settings: ProgramSettings) -> list[str]:

@@ -37,6 +37,7 @@ PAGES = (
     front_door.from_sign,
     front_door.logo,
     front_door.mark,
+    front_door.hero,
     referral_link.follow,
     register.show_contact,
     register.keep_contact,

@@ -15,6 +15,7 @@ from web.loyalty.held_card import HeldCard, find_held_card
 from web.loyalty.session import Session, find_session
 from web.loyalty.visit import Visit, find_visit
 from web.loyalty.wallet_pass import Platform, mark_handed, pass_for
+from web.pages.site import Handed
 from web.pages.visitor import AnyRequest, NotYet, Visitor
 from web.wallet.apple.wallet import MEDIA_TYPE
 from web.wallet.card import Card, Design
@@ -65,8 +66,9 @@ async def hand_over(
     if site.apple is None:
         return visitor.redirect("/card")
     # The first pass of a design draws its pictures, which takes a while and must not hold up the others.
-    await asyncio.to_thread(site.apple.prepare, design)
-    package = site.apple.package(design, card)
+    package = (await site.apple.ready(design)).build(card)
+    if site.handed:
+        site.handed(Handed(serial=pass_id, package=package, token=shown.held.token))
     return Response(
         package,
         status_code=200,
@@ -84,20 +86,30 @@ async def _to_google(visitor: Visitor, shown: HeldCard, design: Design, card: Ca
     site = visitor.site
     if site.google is None:
         return visitor.redirect("/card")
-    stored = shown.held.stored_at is not None
     try:
-        return visitor.redirect_out(site.google.save_url(design, card, stored=stored))
-    except LinkTooLongError as error:
-        # Long names in a script that takes much room: Google has to hold the card before a link can name it.
-        if site.google_cards is None:
-            raise NotYet from error
-        try:
-            async with asyncio.timeout(PLACE_SECONDS):
-                await site.google_cards.place(visitor.program, shown)
-        except (TimeoutError, Drop, GoogleError, OutdatedError) as problem:
-            site.work_to_do.set()  # the worker goes on trying
-            raise NotYet from problem
-    return visitor.redirect_out(site.google.save_url(design, card, stored=True))
+        save_url = site.google.save_url(design, card, stored=shown.held.stored_at is not None)
+    except LinkTooLongError:
+        await _place(visitor, shown)
+        save_url = site.google.save_url(design, card, stored=True)
+    if site.handed:
+        site.handed(Handed(serial=shown.held.id, save_url=save_url))
+    return visitor.redirect_out(save_url)
+
+
+async def _place(visitor: Visitor, shown: HeldCard) -> None:
+    """Long names in a script that takes much room: Google has to hold the card before a link can name it.
+
+    Raises: NotYet.
+    """
+    site = visitor.site
+    if site.google_cards is None:
+        raise NotYet
+    try:
+        async with asyncio.timeout(PLACE_SECONDS):
+            await site.google_cards.place(visitor.program, shown)
+    except (TimeoutError, Drop, GoogleError, OutdatedError) as error:
+        site.work_to_do.set()  # the worker goes on trying
+        raise NotYet from error
 
 
 def _proofs(

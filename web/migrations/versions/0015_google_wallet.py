@@ -6,7 +6,7 @@ from alembic import op
 from web.foundation.schema import Id, Json, Moment
 
 revision = "0015"
-down_revision = "0011"
+down_revision = "0014"
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 

@@ -59,15 +59,17 @@ class GoogleCards:
         wallet, teller = self._at_work()
         program, shown = await self._read(program_id, pass_id)
         held = shown.held
+        if shown.standing is None:
+            await teller.blank(program.id, *wallet.name_of(held.kind, held.id), held.version)
+            return
         if held.voided_at is not None and held.stored_at is None and held.handed_version is None:
             raise Drop("the card was void before Google could hear of it")
         design = await self.designs.of(program)
         card = card_of(program, shown)
         await self._keep_class(wallet, teller, program, design, card)
         part = wallet.object_of(design, card)
-        nobodys = shown.standing is None
         try:
-            await teller.tell(program.id, part.resource, part.content, held.version, wipe=nobodys)
+            await teller.tell(program.id, part.resource, part.content, held.version)
         except NotFoundError as error:
             class_id = part.content["classId"]
             self._classes.pop(class_id, None)
@@ -108,7 +110,7 @@ class GoogleCards:
     async def _keep_class(
         self, wallet: GoogleWallet, teller: Teller, program: Program, design: Design, card: Card
     ) -> None:
-        part = wallet.class_of(design, card.kind)
+        part = wallet.class_of(design, card)
         state = (program.version, fingerprints(part.content))
         async with self._locks[part.content["id"]]:  # of many cards the first tells of their class
             if self._classes.get(part.content["id"]) == state:

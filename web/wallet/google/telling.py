@@ -25,6 +25,10 @@ from web.wallet.google.told import (
 _ALWAYS = ("reviewStatus",)
 # What Google sets itself and takes from nobody.
 _GOOGLES_OWN = frozenset(("kind", "version", "review", "classReference", "hasUsers", "hasLinkedDevice"))
+# What a kind asks for in any case: the programme's own words stay, the holder's do not.
+_NOTHING = {"defaultValue": {"language": "en", "value": "-"}}
+_BLANKS: dict[str, Json] = {"genericObject": {"cardTitle": _NOTHING}}
+_WIPED: dict[str, Json] = {"genericObject": {"header": _NOTHING}, "giftCardObject": {"cardNumber": "-"}}
 
 
 class OutdatedError(Exception):
@@ -37,12 +41,9 @@ class Teller:
     def __init__(self, database: Database, client: GoogleClient) -> None:
         self._database, self._client = database, client
 
-    async def tell(
-        self, program_id: str, resource: Resource, content: Json, version: int, *, wipe: bool = False
-    ) -> bool:
-        """Make Google hold this content; False where it did already.
+    async def tell(self, program_id: str, resource: Resource, content: Json, version: int) -> bool:
+        """Make Google hold this content; False where it did already. `version` grows with the content.
 
-        `version` grows with the content. With `wipe` nothing stays of what others added, messages included.
         Raises: OutdatedError, and a GoogleError for Google's no.
         """
         told = await self._database.read(find_told, program_id, content["id"])
@@ -55,10 +56,10 @@ class Teller:
             try:
                 await self._client.insert(resource, content)
             except AlreadyExistsError:  # a save link brought it, or an answer to us was lost
-                await self._replace(resource, content, {}, wipe)
+                await self._replace(resource, content, {})
         else:
             try:
-                await self._change(resource, content, prints, told, wipe)
+                await self._change(resource, content, prints, told)
             except NotFoundError:
                 await self._database.write(forget_told, program_id, content["id"])
                 await self._client.insert(resource, content)
@@ -75,12 +76,25 @@ class Teller:
         told = Told(fingerprints(content), version)
         await self._database.write(note_placed, program_id, content["id"], told)
 
-    async def _change(
-        self, resource: Resource, content: Json, prints: dict[str, str], told: Told, wipe: bool
-    ) -> None:
+    async def blank(self, program_id: str, resource: Resource, object_id: str, version: int) -> None:
+        """Leave nothing of a card at Google but that it is void: no name, no number, no message.
+
+        Raises: GoogleError.
+        """
+        try:
+            present = await self._client.get(resource, object_id)
+        except NotFoundError:
+            return
+        content = {"id": object_id, "classId": present["classId"], "state": "INACTIVE"}
+        content |= {name: present.get(name, value) for name, value in _BLANKS.get(resource, {}).items()}
+        content |= _WIPED.get(resource, {})
+        await self._client.replace(resource, content)
+        await self._database.write(note_told, program_id, object_id, Told(fingerprints(content), version))
+
+    async def _change(self, resource: Resource, content: Json, prints: dict[str, str], told: Told) -> None:
         # A field that is left out of a PATCH stays, so what is gone asks for a whole new content.
-        if wipe or not told.fields or told.fields.keys() - prints.keys():
-            await self._replace(resource, content, told.fields, wipe)
+        if not told.fields or told.fields.keys() - prints.keys():
+            await self._replace(resource, content, told.fields)
             return
         changed = {
             name: value
@@ -89,9 +103,9 @@ class Teller:
         }
         await _quietly_if_needed(self._client.patch, resource, changed)
 
-    async def _replace(self, resource: Resource, content: Json, told: dict[str, str], wipe: bool) -> None:
+    async def _replace(self, resource: Resource, content: Json, told: dict[str, str]) -> None:
         """Put it whole, with what others added beside us: messages, or what a merchant set in Google's console."""
-        present = {} if wipe else await self._client.get(resource, content["id"])
+        present = await self._client.get(resource, content["id"])
         ours = {"messages"} if resource.endswith("Object") and not told else present.keys() - told.keys()
         kept = {name: present[name] for name in ours & present.keys() - _GOOGLES_OWN}
         if "messages" in kept:

@@ -7,7 +7,8 @@ from web.wallet.card import Card, Design
 from web.wallet.card import Kind as CardKind
 from web.wallet.google.account import ServiceAccount
 from web.wallet.google.client import ClassResource, ObjectResource, Resource
-from web.wallet.google.objects import Json, loyalty_class, loyalty_object, object_id
+from web.wallet.google.kinds import FAMILIES
+from web.wallet.google.objects import Json, object_id
 from web.wallet.google.save_link import fat_link, skinny_link
 
 RESOURCES: dict[CardKind, tuple[ClassResource, ObjectResource]] = {
@@ -26,10 +27,9 @@ class Part(NamedTuple):
 
 
 class GoogleWallet:
-    """Issues loyalty cards for one issuer. `origins` are the sites that show the save link.
+    """Issues passes of every kind for one issuer. `origins` are the sites that show the save link.
 
-    `callback_url` hears of saves and removals. Every method raises UnsupportedKindError for a card of
-    another kind.
+    `callback_url` hears of saves and removals.
     """
 
     def __init__(
@@ -49,20 +49,21 @@ class GoogleWallet:
         With `stored`, once Google holds it, it only names the card and is always short. Without, it brings the
         card along; raises LinkTooLongError when that does not fit: then store the card first.
         """
-        content = loyalty_object(design, card, self._issuer_id)
+        family = FAMILIES[card.kind]
+        content = family.object_of(design, card, self._issuer_id)
         if stored:
-            return skinny_link(self._account, self._origins, content)
-        program = loyalty_class(design, self._issuer_id, self._callback_url)
-        return fat_link(self._account, self._origins, program, content)
+            return skinny_link(self._account, self._origins, family.name, content)
+        program = family.class_of(design, card, self._issuer_id, self._callback_url)
+        return fat_link(self._account, self._origins, family.name, program, content)
 
-    def class_of(self, design: Design, kind: CardKind) -> Part:
-        """What Google is told of a programme's cards of one kind."""
-        content = loyalty_class(design, self._issuer_id, self._callback_url)
-        return Part(RESOURCES[kind][0], content)
+    def class_of(self, design: Design, card: Card) -> Part:
+        """What Google is told of all cards that are like this one."""
+        make = FAMILIES[card.kind].class_of
+        return Part(RESOURCES[card.kind][0], make(design, card, self._issuer_id, self._callback_url))
 
     def object_of(self, design: Design, card: Card) -> Part:
         """What Google is told of one card."""
-        return Part(RESOURCES[card.kind][1], loyalty_object(design, card, self._issuer_id))
+        return Part(RESOURCES[card.kind][1], FAMILIES[card.kind].object_of(design, card, self._issuer_id))
 
     def name_of(self, kind: CardKind, pass_id: str) -> tuple[ObjectResource, str]:
         """What Google keeps a card as, and under which id."""
