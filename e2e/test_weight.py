@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from e2e.person import People, Person, new_address
+from e2e.person import Device, People, Person, new_address
 from e2e.scenes import SCENES, Scene
 
 BUDGETS: dict[str, dict[str, int]] = json.loads((Path(__file__).parent / "budgets.json").read_text())
@@ -18,6 +18,20 @@ BUDGETS: dict[str, dict[str, int]] = json.loads((Path(__file__).parent / "budget
 SHIFTS = """window.__shift = 0;
 new PerformanceObserver((list) => list.getEntries().forEach((e) => (window.__shift += e.value)))
   .observe({type: "layout-shift", buffered: true})"""
+# A page that comes so slowly that the browser paints each few lines of it, up to so many bytes before its end. The time
+# after which the page would be shown in parts is held, for machines that are as slow as such a network.
+BIT_BY_BIT = """async ([url, missing]) => {
+  const page = await (await fetch(url)).text();
+  const painted = () => new Promise((is) => requestAnimationFrame(() => setTimeout(is)));
+  history.replaceState(null, "", url);
+  document.open();
+  for (let from = 0, to = page.indexOf("<body"); from < page.length - missing; from = to, to += 400) {
+    document.write(page.slice(from, to));
+    await painted();
+    if (!missing) document.getElementById("app")?.getAnimations().forEach((hope) => hope.pause());
+  }
+  if (!missing) document.close();
+}"""
 BLOCKING = """performance.getEntriesByType("resource")
   .filter((e) => e.renderBlockingStatus === "blocking").map((e) => e.name)"""
 
@@ -67,19 +81,30 @@ def within(name: str, value: float) -> bool:
     return value <= BUDGETS[name]["most"]
 
 
-def first_view(people: People, scene: Scene) -> tuple[Person, Wire]:
-    """The scene's page as somebody gets it who comes to it first."""
+def way_to(people: People, scene: Scene) -> tuple[str, dict[str, Any]]:
+    """The address of the scene's page, and the options of somebody who comes to it for the first time."""
     with people.one("pixel", **scene.options) as guide:
         scene.play(guide)
-        guide.page.wait_for_load_state("networkidle")
-        state, url = guide.context.storage_state(), guide.page.url
-    person = people("pixel", storage_state=state, **scene.options)
+        return guide.page.url, {"storage_state": guide.context.storage_state(), **scene.options}
+
+
+def first_view(people: People, url: str, options: dict[str, Any]) -> tuple[Person, Wire]:
+    person = people("pixel", **options)
     person.context.add_init_script(SHIFTS)
     wire = Wire()
     wire.listen(person)
     person.opens(url)
     person.page.wait_for_load_state("networkidle")
     return person, wire
+
+
+def slow_view(people: People, device: Device, url: str, options: dict[str, Any], missing: int = 0) -> Person:
+    """The same on a network that hardly gets on, and may lose the page's end."""
+    person = people(device, **options, bypass_csp=True)
+    person.context.add_init_script(SHIFTS)
+    person.opens("/health/live")
+    person.page.evaluate(BIT_BY_BIT, [url, missing])
+    return person
 
 
 PAGES = [
@@ -90,8 +115,9 @@ PAGES = [
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_first_view_fits_the_first_round_trip(people: People, name: str) -> None:
-    person, wire = first_view(people, SCENES[name])
+def test_a_first_view_fits_the_first_round_trip_and_nothing_in_it_moves(people: People, name: str) -> None:
+    url, options = way_to(people, SCENES[name])
+    person, wire = first_view(people, url, options)
     assert wire.total("Document") > 500
     assert wire.total("Stylesheet") == 0
     print(f"{name:15} html+css {wire.total('Document'):6} all {wire.total():6} in {len(wire.sizes)} requests")
@@ -102,6 +128,17 @@ def test_a_first_view_fits_the_first_round_trip(people: People, name: str) -> No
     assert wire.hosts() == {person.server.url.partition("://")[2]}
     assert within("render_blocking", len(person.page.evaluate(BLOCKING)))
     assert within("layout_shift", person.page.evaluate("window.__shift"))
+    for device in ("pixel", "laptop"):
+        slow = slow_view(people, device, url, options)
+        assert slow.heading.is_visible()
+        assert within("layout_shift", slow.page.evaluate("window.__shift")), device
+
+
+def test_a_page_whose_end_does_not_come_is_shown_all_the_same(people: People) -> None:
+    """Pages are shown whole, as long as there is hope."""
+    person = slow_view(people, "pixel", f"{people.server.url}/brewbar/privacy", {}, missing=500)
+    assert not person.heading.is_visible()
+    person.heading.wait_for()
 
 
 def test_the_whole_way_to_the_card_is_light(newcomer: Person) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.apns import ApnsServer, apns_server
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.promises import broken_promises
 from tests.support.rows import in_database
@@ -21,6 +22,8 @@ from web.foundation.database import Database, open_database
 from web.foundation.sealing import Sealer
 from web.loyalty.program import Program, load_program
 from web.migrations import upgrade, with_connection
+from web.settings import Settings
+from web.wallet.apple.development import INTERMEDIATE, ROOT, development_certificates
 
 BOTH = ("sqlite", "postgresql")
 SECRET = "a secret key for tests, long enough to pass"
@@ -120,6 +123,20 @@ def server(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def sqlite_server(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Server]:
     yield from _kept_promises(request, data_dir, "sqlite")
+
+
+@pytest.fixture(scope="module")
+def apns(data_dir: Path, work_folder: Path) -> Iterator[ApnsServer]:
+    """Apple's push service, for the certificate of every server here, shared by a module's tests.
+
+    A server that is given `**apns.environment` pushes to it; one that is not pushes nothing.
+    """
+    signing, usual = data_dir / "signing", Settings()
+    development_certificates(signing, pass_type_id=usual.apple_pass_type, team_id=usual.apple_team)
+    clients = work_folder / "clients.pem"
+    clients.write_bytes(b"".join((signing / name).read_bytes() for name in (ROOT, INTERMEDIATE)))
+    with apns_server(usual.apple_pass_type, clients) as server:
+        yield server
 
 
 def _kept_promises(request: pytest.FixtureRequest, data_dir: Path, engine: str) -> Iterator[Server]:

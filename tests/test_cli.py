@@ -1,6 +1,8 @@
 """The commands: what they do, and that a failure is one sentence that says what to do."""
 
 import asyncio
+import csv
+import io
 import re
 import socket
 from collections.abc import Callable
@@ -26,8 +28,10 @@ from web.foundation import delivery, tokens
 from web.foundation.database import open_database
 from web.foundation.schema import utc_now
 from web.foundation.sealing import Sealer
+from web.loyalty.installation import mark_installed, mark_uninstalled
 from web.loyalty.program import Program, load_program, reseal_signing_keys
 from web.loyalty.sign import find_sign
+from web.loyalty.wallet_pass import pass_for
 
 Command = Callable[..., Result]
 
@@ -460,3 +464,33 @@ def test_a_referral_that_waits_is_told_with_its_reasons_and_judged_once(
     assert "0 to look at." in done(command("referral", "review", "--program", "brewbar"))
     [found] = rows_of(url, "referral", id=good)
     assert (found["state"], found["reviewed_by"]) == ("rewarded", "support")
+
+
+def test_those_without_the_card_are_listed_for_a_reminder(data_dir: Path, fresh_database: Fresh) -> None:
+    url = fresh_database("sqlite")
+    command = commanding(data_dir, url)
+
+    def install(conn: Connection) -> list[str]:
+        brewbar = loaded(conn)
+        people = [new_customer(conn, brewbar, name=name) for name in ('=HYPERLINK("x")', "Ida", "Jo")]
+        for person in people[1:]:
+            held = pass_for(conn, brewbar.id, person, "apple")
+            mark_installed(conn, brewbar.id, held.id)
+        mark_uninstalled(conn, brewbar.id, held.id)
+        return people
+
+    never, installed, gone = in_database(url, install)
+
+    def listed(wallet: str) -> dict[str, dict[str, str]]:
+        text = done(
+            command("customer", "list", "--program", "brewbar", "--wallet", wallet, "--format", "csv")
+        )
+        return {row["id"]: row for row in csv.DictReader(io.StringIO(text, newline=""))}
+
+    assert listed("installed").keys() == {installed}
+    assert listed("installed")[installed]["walletPlatforms"] == "apple"
+    assert listed("uninstalled").keys() == {gone}
+    assert listed("uninstalled")[gone]["walletStatus"] == "uninstalled"
+    assert listed("never")[never]["name"] == '\'=HYPERLINK("x")'
+    assert listed("not-installed").keys() == listed("never").keys() | {gone}
+    assert listed("requested") == {}

@@ -26,11 +26,13 @@ from web.foundation.shell import Shell
 from web.integrations.webhooks import envelope
 from web.integrations.webhooks.courier import Courier
 from web.loyalty import consequence
+from web.loyalty.card_design import DESIGN_ROLLOUT
 from web.loyalty.chores import chores
 from web.loyalty.clock import Clock
 from web.loyalty.consequence import CONSEQUENCE, Consequences
 from web.loyalty.programs import Programs
 from web.loyalty.wallet_pass import GOOGLE_CARD
+from web.messages.card_messages import CardMessages
 from web.messages.deliveries import Messenger, follow_up
 from web.messages.mail import SmtpSender, SmtpServer
 from web.messages.mailbox import MailboxSender
@@ -42,6 +44,7 @@ from web.pages import PAGES, dev_mailbox, errors
 from web.pages.forms import LONGEST_FORM
 from web.pages.site import Site
 from web.settings import Settings, load_settings
+from web.wallet.design_rollout import DesignWatch, Rollouts
 from web.wallet.designs import Designs
 from web.wallet.google.client import GoogleClient
 from web.wallet.google.deliveries import GoogleCards
@@ -134,7 +137,7 @@ async def _life(
         mail, sms = senders(settings, database, client)
         outgoing = make_outgoing(settings)
         worker = make_worker(site, mail, sms, client, outgoing)
-        tasks = [asyncio.create_task(keep_current(programs))]
+        tasks = [asyncio.create_task(keep_current(site))]
         if settings.worker:
             tasks.append(asyncio.create_task(worker.run()))
         # What is alive now lives as long as the process: the collector need not look at it again.
@@ -199,20 +202,23 @@ def make_worker(
         mail_from=site.settings.mail_from,
         reply_to=site.settings.mail_reply_to,
     )
+    card_messages = CardMessages(site.database, site.programs, site.renderer, tell=None)
     return Worker(
         database=site.database,
         programs=site.programs,
         metrics=site.metrics,
         handlers={
             **messenger.handlers(),
+            **card_messages.handlers(),
             **Courier(site.database, site.sealer, outgoing).handlers(),
             CONSEQUENCE: Consequences(site.database, site.programs).draw,
             GOOGLE_CARD: google_cards(site, client).store,
+            DESIGN_ROLLOUT: Rollouts(site.database, site.work_to_do, site.settings.rollout_per_second).roll,
         },
-        follow_ups=[follow_up, envelope.follow_up, consequence.follow_up],
+        follow_ups=[follow_up, card_messages.follow_up, envelope.follow_up, consequence.follow_up],
         work_to_do=site.work_to_do,
         clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
-        slow=frozenset((envelope.WEBHOOK, GOOGLE_CARD)),
+        slow=frozenset((envelope.WEBHOOK, GOOGLE_CARD, DESIGN_ROLLOUT)),
     )
 
 
@@ -280,13 +286,15 @@ async def first_load(programs: Programs) -> None:
         log.error("the database is away; pages answer 503 until it is back")
 
 
-async def keep_current(programs: Programs) -> None:
-    """Take over what other processes and commands change, within seconds."""
+async def keep_current(site: Site) -> None:
+    """Take over what other processes and commands change, within seconds, and let phones follow it."""
+    watch = DesignWatch(site.database, site.programs, site.designs, site.work_to_do)
     while True:
-        await asyncio.sleep(PROGRAM_POLL_SECONDS)
         try:
-            await programs.refresh()
+            await site.programs.refresh()
+            await watch.look()
         except DatabaseUnreachable:
             pass
         except Exception as error:  # one programme that cannot be read must not stop all later changes
             log.error("programmes not renewed", kind=type(error).__name__)
+        await asyncio.sleep(PROGRAM_POLL_SECONDS)

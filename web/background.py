@@ -35,7 +35,7 @@ async def run_worker(settings: Settings) -> None:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, worker.stop)
         await first_load(site.programs)
-        current = asyncio.create_task(keep_current(site.programs))
+        current = asyncio.create_task(keep_current(site))
         try:
             await worker.run()
         finally:

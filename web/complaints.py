@@ -13,9 +13,9 @@ from sqlalchemy.exc import DBAPIError
 
 from web.foundation.database import DatabaseBusy, DatabaseUnreachable
 from web.foundation.sealing import CannotOpen
+from web.loyalty.location import LocationTaken, UnknownLocation
 from web.loyalty.program import SlugTaken
 from web.loyalty.program_settings import InvalidProgram
-from web.loyalty.sign import LocationTaken, UnknownLocation
 from web.settings import SettingsError
 from web.wallet.apple.certificates import CertificateError
 from web.wallet.google.account import AccountError

@@ -1,31 +1,26 @@
 """A programme in a TOML file: what a merchant writes once and a command takes in."""
 
-import io
 import tomllib
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from PIL import Image
 from sqlalchemy.engine import Connection
 
 from web.foundation.sealing import Sealer
 from web.loyalty.code_pool import load_codes
 from web.loyalty.coupon import InvalidCoupon, NewCoupon, add_codes, add_coupon
 from web.loyalty.earning_flow import InvalidFlow, NewEarningFlow, add_flow
+from web.loyalty.location import InvalidLocation, Location, LocationTaken, add_location
 from web.loyalty.multiplier import InvalidMultiplier, NewMultiplier, add_multiplier
 from web.loyalty.program import ImageKind, change_program, create_program, set_image
 from web.loyalty.program_settings import InvalidProgram, ProgramSettings
 from web.loyalty.reward import InvalidReward, NewReward, add_rewards
-from web.loyalty.sign import Location, LocationTaken, add_location
 from web.loyalty.tier import InvalidTier, NewTier, add_tiers
-from web.wallet.apple.images import PictureError, decode
+from web.wallet.apple.images import PictureError
+from web.wallet.pictures import take_in
 
 Offered = TypeVar("Offered", NewReward, NewCoupon)
-
-LARGEST_SIDE = 1200
-# 44 points on a phone with three pixels to the point.
-MARK_SIDE = 132
 
 
 class WrittenReward(NewReward, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,6 +43,7 @@ class ProgramFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     logo: str | None = None
     icon: str | None = None
     strip: str | None = None
+    hero: str | None = None
     tiers: list[NewTier] = []
     rewards: list[WrittenReward] = []
     coupons: list[WrittenCoupon] = []
@@ -77,6 +73,8 @@ def create_from_file(conn: Connection, path: Path, sealer: Sealer) -> str:
             add_location(conn, program_id, location)
     except LocationTaken as error:
         raise InvalidProgram([f"locations: {error} is there twice."]) from error
+    except InvalidLocation as error:
+        raise InvalidProgram([f"locations: {error}."]) from error
     return program_id
 
 
@@ -123,27 +121,20 @@ def _without_codes(written: WrittenReward | WrittenCoupon, kind: type[Offered]) 
 
 
 def _pictures(file: ProgramFile, path: Path) -> dict[ImageKind, bytes]:
-    names: dict[ImageKind, str | None] = {"logo": file.logo, "icon": file.icon, "strip": file.strip}
+    names: dict[ImageKind, str | None] = {
+        "logo": file.logo,
+        "icon": file.icon,
+        "strip": file.strip,
+        "hero": file.hero,
+    }
     pictures: dict[ImageKind, bytes] = {}
     for kind, name in names.items():
         if name is None:
             continue
         try:
-            picture = decode((path.parent / name).read_bytes())
+            pictures |= take_in(kind, (path.parent / name).read_bytes())
         except OSError as error:
             raise InvalidProgram([f"{kind}: {name} cannot be read ({error.strerror})."]) from error
         except PictureError as error:
             raise InvalidProgram([f"{kind}: {name}: {error}"]) from error
-        pictures[kind] = _encode(picture, LARGEST_SIDE)
-        if kind == "logo":
-            pictures["mark"] = _encode(picture, MARK_SIDE)
     return pictures
-
-
-def _encode(picture: Image.Image, side: int) -> bytes:
-    """Encoded again from its pixels: whatever else was in the merchant's file stays behind."""
-    smaller = picture.copy()
-    smaller.thumbnail((side, side))
-    encoded = io.BytesIO()
-    smaller.save(encoded, "PNG", optimize=True)
-    return encoded.getvalue()

@@ -102,6 +102,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     google_api_url: str = "https://walletobjects.googleapis.com/walletobjects/v1"
     google_token_url: str = "https://oauth2.googleapis.com/token"
 
+    # To how many passes a second a changed design is taken: each of their phones then fetches its card.
+    rollout_per_second: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 500
+
     # Whether merchants' webhooks may go to http:// and to this network: for trying out on one's own machine.
     webhook_allow_private: bool = False
 

@@ -6,17 +6,20 @@ from datetime import UTC, datetime
 import httpx
 import jwt
 import pytest
+from sqlalchemy import Connection
 
 from tests.api.conftest import BASE, program_id_of
 from tests.support.rows import in_database, rows_of
 from tests.support.serving import Server
 from web.foundation.tokens import for_url
-from web.loyalty.wallet_pass import issue_pass
+from web.loyalty.installation import mark_installed
+from web.loyalty.wallet_pass import issue_pass, pass_for
 
 DOCUMENTED = {
     "id", "programId", "email", "origin", "referral", "utmCampaign", "utmSource", "utmMedium",
     "balanceNotifications", "tierNotifications", "rewardAvailableNotifications", "locationNotifications",
-    "marketingNotifications", "referralEarned", "createdAt", "updatedAt", "userData", "loyaltyData",
+    "marketingNotifications", "referralEarned", "walletStatus", "walletInstalled", "walletPlatforms", "createdAt",
+    "updatedAt", "userData", "loyaltyData",
 }  # fmt: skip
 USER_DATA = {
     "id", "customerId", "externalCustomerId", "firstName", "lastName", "phone", "emailVerified", "createdAt",
@@ -292,3 +295,27 @@ def test_locations_and_settings_are_changed_without_touching_the_database(
     ):
         refused = api.patch(BASE, json=bad)
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, pointer)
+
+
+def test_a_customer_says_what_their_wallets_hold_and_is_found_by_it(
+    api: httpx.Client, server: Server, customer: Callable[..., str]
+) -> None:
+    person = customer("wallet-holder@example.org")
+
+    def seen() -> tuple[object, ...]:
+        document = api.get(f"{BASE}/customers/{person}").json()
+        return document["walletStatus"], document["walletInstalled"], document["walletPlatforms"]
+
+    assert seen() == ("never", False, [])
+    program_id = program_id_of(server)
+
+    def install(conn: Connection) -> None:
+        mark_installed(conn, program_id, pass_for(conn, program_id, person, "apple").id)
+
+    in_database(server.environment["DATABASE_URL"], install)
+    assert seen() == ("installed", True, ["apple"])
+    for status, is_there in (("installed", True), ("never", False)):
+        found = api.get(f"{BASE}/customers", params={"walletStatus": status, "limit": 100}).json()["items"]
+        assert {each["walletStatus"] for each in found} <= {status}
+        assert (person in [each["id"] for each in found]) is is_there
+    assert api.get(f"{BASE}/customers", params={"walletStatus": "lost"}).status_code == 422

@@ -1,5 +1,6 @@
 """What the ledger should do, told as naively as possible: lists in memory, no keys, no chain, no database."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from itertools import count
@@ -15,11 +16,21 @@ class Heap:
 
     amount: int
     left: int
+    earned: datetime
     expires: datetime | None
     held_until: datetime | None = None
     lost: int = 0
     ran_out: int = 0
     number: int = field(default_factory=count().__next__)
+
+    @property
+    def turn(self) -> tuple[datetime, datetime, int]:
+        """Whose turn it is when points are spent: what runs out soonest, was earned first, was booked first."""
+        return self.expires or datetime.max.replace(tzinfo=UTC), self.earned, self.number
+
+
+def in_turn(heaps: Iterable[Heap]) -> list[Heap]:
+    return sorted(heaps, key=lambda heap: heap.turn)
 
 
 @dataclass
@@ -55,11 +66,7 @@ class Person:
     @property
     def free(self) -> list[Heap]:
         """In the order in which they are spent."""
-        never = datetime.max.replace(tzinfo=UTC)
-        return sorted(
-            (heap for heap in self.heaps if heap.left and heap.held_until is None),
-            key=lambda heap: (heap.expires or never, heap.number),
-        )
+        return in_turn(heap for heap in self.heaps if heap.left and heap.held_until is None)
 
 
 @dataclass
@@ -89,7 +96,7 @@ class Model:
         who = who.real
         until = at + timedelta(days=self.hold_days) if hold else at
         held_until = until if hold and until > now else None
-        heap = Heap(amount, amount, self.ends(until if held_until else at), held_until)
+        heap = Heap(amount, amount, at, self.ends(until if held_until else at), held_until)
         who.heaps.append(heap)
         who.earned += amount
         who.tier += amount * counts
@@ -132,15 +139,16 @@ class Model:
             raise Refused("NotReversible")
         deed.undone = deed.amount
         deed.who.real.reserved -= deed.amount
-        return Deed("settle", deed.who, deed.amount)
+        # It is returned by this one from now on, to where the first one took it.
+        return Deed("settle", deed.who, deed.amount, taken=deed.taken)
 
     def give_back(self, deed: Deed, at: datetime) -> Deed:
-        if deed.kind not in ("spend", "reserve", "less", "expire") or deed.undone:
+        if deed.kind not in ("spend", "reserve", "settle", "less", "expire") or deed.undone:
             raise Refused("NotReversible")
         deed.undone, who = deed.amount, deed.who.real
         if deed.kind == "reserve":
             who.reserved -= deed.amount
-        for heap, part in deed.taken:
+        for heap, part in sorted(deed.taken, key=lambda taken: taken[0].turn):
             if deed.kind == "expire":
                 heap.ran_out -= part
             lost = min(part, heap.lost)
@@ -190,7 +198,7 @@ class Model:
         heap.lost += gone + unpaid
 
     def release(self, who: Person, now: datetime) -> Deed | None:
-        due = [heap for heap in who.heaps if heap.left and heap.held_until and heap.held_until <= now]
+        due = in_turn(heap for heap in who.heaps if heap.left and heap.held_until and heap.held_until <= now)
         if not due:
             return None
         amount = sum(heap.left for heap in due)

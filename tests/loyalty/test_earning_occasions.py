@@ -19,9 +19,9 @@ from web.loyalty.earning_flow import NewEarningFlow, add_flow
 from web.loyalty.earning_occasions import OCCASIONS, on_event, profile_changed
 from web.loyalty.event_catalogue import check_properties
 from web.loyalty.ledger import LARGEST
+from web.loyalty.location import UnknownLocation, shops_of
 from web.loyalty.points import set_balance
 from web.loyalty.program import Program
-from web.loyalty.sign import UnknownLocation, shops_of
 
 AT = datetime(2026, 3, 21, 12, tzinfo=UTC)
 
@@ -56,7 +56,11 @@ async def test_each_occasion_earns_once_however_often_the_worker_tells_of_it(
     told = []
     for name, kind in OCCASIONS.items():
         await offer(database, program, kind)
-        told.append(an_event(program, name, ana, locationId=new_id(), linkKey="menu", role="advocate"))
+        told.append(
+            an_event(
+                program, name, ana, locationId=new_id(), linkKey="menu", role="advocate", referralId=new_id()
+            )
+        )
     for happened in [*told, *told, an_event(program, event.CARD_OPENED, ana)]:
         await database.write(on_event, program, happened)
     assert await available(database, program, ana) == 10 * len(OCCASIONS)

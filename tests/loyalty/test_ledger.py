@@ -175,7 +175,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.deeds)
     @rule(which=WHICH)
     def give_back(self, which: int) -> None:
-        if found := self.one_of(which, "spend", "reserve", "less", "expire"):
+        if found := self.one_of(which, "spend", "reserve", "settle", "less", "expire"):
             entry_id, deed = found
             self.both(
                 lambda conn, order: give_back(conn, self.its, entry_id, order),

@@ -17,10 +17,11 @@ from web.foundation.database import Database
 from web.foundation.schema import new_id, utc_now
 from web.loyalty.balance import find_balance
 from web.loyalty.customer import find_by_address, find_contact
+from web.loyalty.identity import names_of, resolve
 from web.loyalty.ledger_proof import rebuild_balances, verify
 from web.loyalty.lot import open_lots
 from web.loyalty.membership import Membership, keep_membership, membership
-from web.loyalty.merging import NotMergeable, merge, names_of, resolve
+from web.loyalty.merging import NotMergeable, merge
 from web.loyalty.personal_data import erase, export_data
 from web.loyalty.points import earn, give_back, reserve, reverse, spend
 from web.loyalty.program import Program

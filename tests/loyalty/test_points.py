@@ -23,7 +23,7 @@ from web.foundation.schema import new_id, utc_now
 from web.foundation.sealing import Sealer
 from web.loyalty.balance import balance, find_balance
 from web.loyalty.booking import Booked, KeyReused, NotEnough, Order
-from web.loyalty.due import expire_due
+from web.loyalty.due import expire_due, release_due
 from web.loyalty.expiry import expiry_of
 from web.loyalty.ledger import LARGEST, ledger_entry
 from web.loyalty.ledger_proof import verify
@@ -216,6 +216,44 @@ def test_a_debt_is_paid_by_what_comes_next_and_a_reward_that_comes_back_settles_
     assert till.do(earn, till.ana, 30).available == -50
     assert till.do(give_back, redeemed.entry_id).available == 30
     assert till.do(spend, till.ana, 30).available == 0
+
+
+def test_a_debt_is_paid_in_the_order_of_spending_whatever_brings_the_points(till: Till) -> None:
+    """L10: what runs out soonest goes first, also where it was booked last, when a reward comes back into a debt."""
+    till.rules(expiry="after_earn", expiry_days=8, negative="allow")
+    now = utc_now()
+    till.do(earn, till.ana, 10, order=an_order(at=now))
+    till.do(earn, till.ana, 16, order=an_order(at=now - timedelta(days=6)))
+    bought = till.do(earn, till.ana, 49, order=an_order(at=now))
+    redeemed = till.do(spend, till.ana, 45)
+    assert till.do(reverse, bought.entry_id).available == -19
+    assert till.do(give_back, redeemed.entry_id).available == 26
+    left = till.desk.do(lambda conn: open_lots(conn, till.program.id, till.ana))
+    assert [(each.amount, each.remaining) for each in left] == [(10, 7), (49, 19)]
+
+
+def test_a_debt_is_paid_in_that_order_by_points_that_were_held_back_too(till: Till) -> None:
+    till.rules(expiry="after_earn", expiry_days=30, hold_days=3, negative="allow")
+    now = utc_now()
+    bought = till.do(earn, till.ana, 10)
+    till.do(spend, till.ana, 10)
+    for amount, days in ((20, 0), (30, 2)):
+        till.do(earn, till.ana, amount, order=an_order(at=now - timedelta(days=days)), hold=True)
+    assert till.do(reverse, bought.entry_id).available == -10
+    till.desk.do(lambda conn: release_due(conn, till.program, till.ana, now + timedelta(days=4)))
+    left = till.desk.do(lambda conn: open_lots(conn, till.program.id, till.ana))
+    assert [(each.amount, each.remaining) for each in left] == [(30, 20), (20, 20)]
+
+
+def test_of_points_that_run_out_together_those_earned_first_go_first(till: Till) -> None:
+    """Also where they were booked last: a till that was offline tells of yesterday's coffee today."""
+    now = utc_now()
+    till.do(earn, till.ana, 10, order=an_order(at=now))
+    till.do(earn, till.ana, 20, order=an_order(at=now - timedelta(days=1)))
+    till.do(earn, till.ana, 30, order=an_order(at=now - timedelta(days=1)))
+    till.do(spend, till.ana, 25)
+    left = till.desk.do(lambda conn: open_lots(conn, till.program.id, till.ana))
+    assert [(each.amount, each.remaining) for each in left] == [(30, 25), (10, 10)]
 
 
 def test_points_that_ran_out_are_not_asked_for_when_their_purchase_is_returned(till: Till) -> None:

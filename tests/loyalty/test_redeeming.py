@@ -30,6 +30,7 @@ from web.loyalty.customer import confirm_address
 from web.loyalty.earning_rules import Line
 from web.loyalty.event import REWARD_AVAILABLE, REWARD_REDEEMED_IN_STORE, REWARD_REDEEMED_ONLINE, event
 from web.loyalty.event_catalogue import check_properties
+from web.loyalty.location import location
 from web.loyalty.lot import open_lots
 from web.loyalty.offer import (
     CannotRedeem,
@@ -60,7 +61,6 @@ from web.loyalty.redemption import (
     redemptions_of,
 )
 from web.loyalty.reward import NewReward, add_rewards, change_reward, find_reward, retire_reward
-from web.loyalty.sign import location
 
 BACK = Order(key=None, reason="Given back", source="pos")
 

@@ -128,8 +128,8 @@ def test_whose_code_is_nobody_s_or_whose_way_is_known_begins_nothing(fresh_datab
         assert now(conn, found).advocate_id == found.advocate_id, "the first one stays"
         newcomer = new_customer(conn, program)
         assert start_referral(conn, program, newcomer, an_invite("ZZZZZZZZ")) is None
-        conn.execute(update(customer).values(merged_into=newcomer).where(customer.c.id == found.advocate_id))
         code = code_for(conn, program, found.advocate_id)
+        erase(conn, program.id, found.advocate_id, [])
         assert start_referral(conn, program, newcomer, an_invite(code)) is None
         assert verified(conn, program, found).blocked_by == "owner_gone"
 

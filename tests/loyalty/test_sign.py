@@ -8,17 +8,9 @@ from sqlalchemy import func, select
 from tests.support.plans import gather_statistics, plan_of, reads_a_whole_table
 from web.foundation.database import Database
 from web.foundation.short_code import normalise
+from web.loyalty.location import Location, UnknownLocation, add_location, shops_of
 from web.loyalty.program import Program
-from web.loyalty.sign import (
-    CODE_LENGTH,
-    Location,
-    UnknownLocation,
-    add_location,
-    find_sign,
-    locations_of,
-    sign,
-    sign_for,
-)
+from web.loyalty.sign import CODE_LENGTH, find_sign, sign, sign_for
 
 
 async def test_a_reprint_has_the_same_code(database: Database, program: Program) -> None:
@@ -71,7 +63,7 @@ async def test_a_sign_leads_to_its_shop_and_campaign(database: Database, program
         "qr",
         "autumn",
     )
-    assert "harbour" in [each.slug for each in await database.read(locations_of, program.id)]
+    assert "harbour" in [each.slug for each in await database.read(shops_of, program.id)]
 
 
 async def test_a_shop_that_is_not_there_has_no_sign(database: Database, program: Program) -> None:

@@ -364,11 +364,12 @@ def test_a_tier_that_was_put_away_is_kept_by_its_holders_and_reached_by_nobody()
     assert engine.progress(newcomer.tier_id, 0, ends=False).next_id == "gold"
 
 
-def test_new_rules_end_no_running_cycle_and_begin_none_in_the_past() -> None:
+def test_new_rules_end_no_running_cycle_and_what_was_gathered_goes_on_to_count() -> None:
     state = tiering(LIFETIME).start(moment("2020-01-01"), moment("2020-01-01"))
     state, _ = tiering(LIFETIME).gather(state, 150, moment("2020-02-01"))
     state, changes = tiering(CALENDAR).close_cycle(state, moment("2026-05-01"))
     assert (state.tier_id, changes, state.cycle_ends_at) == ("silver", (), moment("2027-01-01"))
+    assert (state.current, state.cycle_start) == (150, moment("2020-01-01"))
     state, _ = tiering(LIFETIME).close_cycle(state, moment("2026-06-01"))
     assert state.due_at is None
 

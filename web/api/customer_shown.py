@@ -11,6 +11,8 @@ from web.api.shapes import A_CUSTOMER, A_MOMENT, A_PROGRAM, Id, Output, PointsSh
 from web.loyalty.directory import Entrant
 from web.loyalty.preferences import Notifications
 from web.loyalty.program import Program
+from web.loyalty.wallet_pass import Platform
+from web.loyalty.wallet_status import WalletStatus
 
 
 class UserData(Output):
@@ -46,6 +48,8 @@ class CustomerShown(Output):
     """A customer. `utm…` tell of the campaign by which they first came, `…Notifications` what they want to hear of.
 
     `referral` is the code of the customer who brought them, `referralEarned` what they got for friends of their own.
+    `walletStatus` tells whether a wallet holds their card: "requested" is who asked for it and never had it there,
+    "uninstalled" who had it. `walletPlatforms` names the wallets that hold it now.
     """
 
     id: Id
@@ -62,6 +66,9 @@ class CustomerShown(Output):
     location_notifications: bool
     marketing_notifications: bool
     referral_earned: PointsShown
+    wallet_status: WalletStatus
+    wallet_installed: bool
+    wallet_platforms: list[Platform]
     created_at: datetime
     updated_at: datetime
     user_data: UserData
@@ -83,6 +90,9 @@ EXAMPLE = CustomerShown(
     location_notifications=True,
     marketing_notifications=True,
     referral_earned=0,
+    wallet_status="installed",
+    wallet_installed=True,
+    wallet_platforms=["apple"],
     created_at=A_MOMENT,
     updated_at=A_MOMENT,
     user_data=UserData(
@@ -128,6 +138,9 @@ def show_customer(entrant: Entrant, call: Call) -> CustomerShown:
         location_notifications=wants.location,
         marketing_notifications=wants.marketing,
         referral_earned=shown(entrant.referral_earned, scale),
+        wallet_status=entrant.wallet_status,
+        wallet_installed=entrant.wallet_status == "installed",
+        wallet_platforms=entrant.wallet_platforms,
         created_at=entrant.created_at,
         updated_at=entrant.updated_at,
         user_data=UserData(

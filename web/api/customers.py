@@ -26,6 +26,7 @@ from web.loyalty.directory import (
 )
 from web.loyalty.personal_data import certificate, erase_customer
 from web.loyalty.preferences import notifications_of, set_notifications
+from web.loyalty.wallet_status import WalletStatus
 
 TAG = "Customers"
 
@@ -39,6 +40,7 @@ class CustomersQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields
     updated_since: (
         Annotated[datetime, Meta(tz=True, description="Changed since, balance included.")] | None
     ) = None
+    wallet_status: WalletStatus | None = None
 
 
 class CustomerChange(Input):
@@ -91,6 +93,7 @@ async def list_customers(call: Call, query: CustomersQuery) -> Page[CustomerShow
         phone=query.phone,
         external_id=query.external_customer_id,
         updated_since=query.updated_since,
+        wallet_status=query.wallet_status,
     )
     page = found[: query.limit]
     return Page(

@@ -43,6 +43,7 @@ PARAMETERS = {
     "tier": ("The tier's id.", "0199a1b2-b5c7-76d7-9142-5d6e7f8091a2"),
     "order": ("The order's id, as you gave it.", "1001"),
     "referral": ("The referral's id.", "0199a1b2-8192-73a4-8e1f-2a3b4c5d6e7f"),
+    "kind": ("`logo`, `icon`, `strip` or `hero`.", "logo"),
     "pass": ("The pass's id (its serial number), or the customer's id in your own system.", "crm-4711"),
 }
 

@@ -3,14 +3,28 @@
 from datetime import datetime
 from typing import Annotated
 
-from msgspec import Meta
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import asdict
 from sqlalchemy.engine import Connection
 
 from web.api.call import Call
 from web.api.operation import operation
 from web.api.problems import Problem, invalid
 from web.api.shapes import A_LOCATION, A_MOMENT, Id, Input, Output
-from web.loyalty.sign import Location, LocationTaken, Shop, add_location, rename_location, shops_of
+from web.loyalty.location import (
+    InvalidLocation,
+    Latitude,
+    Location,
+    LocationTaken,
+    Longitude,
+    NearbyText,
+    Rank,
+    Shop,
+    add_location,
+    change_location,
+    shops_of,
+)
 
 TAG = "Locations"
 
@@ -21,18 +35,38 @@ Name = Annotated[str, Meta(min_length=1, max_length=80, description="What custom
 
 
 class NewLocation(Input):
+    """`latitude` and `longitude` (degrees, WGS 84) let the phone offer the card nearby, with `nearbyText` by language.
+
+    Of more than ten places cards name those of the lowest `rank`; `onCard` leaves one out.
+    """
+
     slug: Slug
     name: Name
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+    nearby_text: NearbyText = msgspec.field(default_factory=dict)
+    on_card: bool = True
+    rank: Rank = 100
 
 
 class LocationChange(Input):
-    name: Name
+    name: Name | UnsetType = UNSET
+    latitude: Latitude | UnsetType | None = UNSET
+    longitude: Longitude | UnsetType | None = UNSET
+    nearby_text: NearbyText | UnsetType = UNSET
+    on_card: bool | UnsetType = UNSET
+    rank: Rank | UnsetType = UNSET
 
 
 class LocationShown(Output):
     id: Id
     slug: str
     name: str
+    latitude: float | None
+    longitude: float | None
+    nearby_text: dict[str, str]
+    on_card: bool
+    rank: int
     created_at: datetime
 
 
@@ -40,7 +74,17 @@ class Locations(Output):
     items: list[LocationShown]
 
 
-EXAMPLE = LocationShown(id=A_LOCATION, slug="malasana", name="Malasaña", created_at=A_MOMENT)
+EXAMPLE = LocationShown(
+    id=A_LOCATION,
+    slug="malasana",
+    name="Malasaña",
+    latitude=40.4268,
+    longitude=-3.7038,
+    nearby_text={"en": "Your coffee is around the corner"},
+    on_card=True,
+    rank=100,
+    created_at=A_MOMENT,
+)
 
 
 @operation(
@@ -72,15 +116,15 @@ async def add_new_location(call: Call, data: NewLocation) -> LocationShown:
     "/v1/programs/{program}/locations/{location}",
     scope="admin",
     tag=TAG,
-    example=LocationChange(name="Malasaña, Calle del Pez"),
+    example=LocationChange(name="Malasaña, Calle del Pez", latitude=40.4268, longitude=-3.7038),
     answer=EXAMPLE,
 )
-async def change_location(call: Call, data: LocationChange) -> LocationShown:
-    """Rename a location.
+async def change_one_location(call: Call, data: LocationChange) -> LocationShown:
+    """Change a location.
 
-    `{location}` is its slug, which stays: signs are printed with it.
+    `{location}` is its slug, which stays: signs are printed with it. Cards on phones follow.
     """
-    return await call.write(_rename, call.program.id, call.path["location"], data.name)
+    return await call.write(_change, call.program.id, call.path["location"], data)
 
 
 def require_location(conn: Connection, program_id: str, name: str, pointer: str) -> Shop:
@@ -93,20 +137,26 @@ def require_location(conn: Connection, program_id: str, name: str, pointer: str)
 
 def _add(conn: Connection, program_id: str, new: NewLocation) -> LocationShown:
     try:
-        return _shown(add_location(conn, program_id, Location(slug=new.slug, name=new.name)))
+        return _shown(add_location(conn, program_id, Location(**asdict(new))))
     except LocationTaken:
         raise Problem("conflict", f"There is a location {new.slug!r} already.") from None
+    except InvalidLocation as error:
+        raise invalid("/latitude", f"{error}.".capitalize()) from None
 
 
-def _rename(conn: Connection, program_id: str, slug: str, name: str) -> LocationShown:
-    renamed = rename_location(conn, program_id, slug, name)
-    if renamed is None:
+def _change(conn: Connection, program_id: str, slug: str, data: LocationChange) -> LocationShown:
+    told = {name: value for name, value in asdict(data).items() if value is not UNSET}
+    try:
+        changed = change_location(conn, program_id, slug, **told)
+    except InvalidLocation as error:
+        raise invalid("/latitude", f"{error}.".capitalize()) from None
+    if changed is None:
         raise Problem("not-found", "There is no location of that name.")
-    return _shown(renamed)
+    return _shown(changed)
 
 
 def _shown(shop: Shop) -> LocationShown:
-    return LocationShown(id=shop.id, slug=shop.slug, name=shop.name, created_at=shop.created_at)
+    return LocationShown(**asdict(shop))
 
 
-ROUTES = (list_locations, add_new_location, change_location)
+ROUTES = (list_locations, add_new_location, change_one_location)

@@ -20,12 +20,12 @@ from web.api.shapes import A_CUSTOMER, A_LOCATION, A_MOMENT, Id, Input, Output, 
 from web.foundation.schema import is_id, new_id
 from web.loyalty.assigning import CannotAssign, CouponNotGood
 from web.loyalty.booking import Order
+from web.loyalty.location import shops_of
 from web.loyalty.offer import CannotRedeem, CodeNotGood
 from web.loyalty.program import Program
 from web.loyalty.redeeming import cancel, issue, mark_used, redeem
 from web.loyalty.redemption import Redemption, State, Where, find_redemption, redemptions_of
 from web.loyalty.reward import find_reward
-from web.loyalty.sign import shops_of
 
 TAG = "Redemptions"
 A_REDEMPTION = "0199a1b2-92a3-74b5-8f20-3b4c5d6e7f80"

@@ -2,7 +2,19 @@
 
 import click
 
-from web.cli import api_keys, clock, ledger, programs, referrals, serving, support, texts, webhooks
+from web.cli import (
+    api_keys,
+    clock,
+    designs,
+    ledger,
+    programs,
+    pushes,
+    referrals,
+    serving,
+    support,
+    texts,
+    webhooks,
+)
 from web.cli.base import Context, Sentences
 from web.settings import load_settings
 
@@ -27,6 +39,8 @@ for _command in (
     support.customer,
     support.deliveries,
     clock.clock,
+    designs.design,
+    pushes.pushes,
     referrals.referral,
     ledger.ledger,
     webhooks.webhook,

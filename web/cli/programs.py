@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import click
@@ -11,9 +12,10 @@ from sqlalchemy.engine import Connection
 from web.cli.base import Context
 from web.foundation.qr import png, svg
 from web.integrations.webhooks.secret import reseal_secrets
+from web.loyalty.location import Location, add_location, change_location, shops_of
 from web.loyalty.program import create_program, reseal_signing_keys, rotate_signing_key, versions
 from web.loyalty.program_settings import ProgramSettings
-from web.loyalty.sign import Location, add_location, locations_of, sign_for
+from web.loyalty.sign import sign_for
 from web.pages.signage import LEVEL, PRINT_PIXELS
 from web.program_file import create_from_file, read_program_file, update_from_file
 
@@ -93,6 +95,23 @@ def program_show(context: Context, slug: str) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(found.settings), indent=2).decode())
 
 
+Place = tuple[float, float]
+Nearby = tuple[str, str]
+PLACE = click.option(
+    "--place",
+    type=(click.FloatRange(-90, 90), click.FloatRange(-180, 180)),
+    metavar="LATITUDE LONGITUDE",
+    help="Where phones offer the card, in degrees.",
+)
+NEARBY = click.option(
+    "--nearby",
+    type=(str, str),
+    multiple=True,
+    metavar="LANGUAGE TEXT",
+    help="What they say there; once a language.",
+)
+
+
 @program.group("location")
 def location() -> None:
     """A programme's shops."""
@@ -102,18 +121,59 @@ def location() -> None:
 @click.argument("program_slug", metavar="PROGRAM")
 @click.argument("slug")
 @click.argument("name")
+@PLACE
+@NEARBY
 @click.pass_obj
-def location_add(context: Context, program_slug: str, slug: str, name: str) -> None:
+def location_add(
+    context: Context, program_slug: str, slug: str, name: str, place: Place | None, nearby: tuple[Nearby, ...]
+) -> None:
     """Add a shop: PROGRAM is its programme, SLUG its name in addresses, NAME what customers read."""
 
     def work(conn: Connection) -> None:
         found = context.program(conn, program_slug)
-        if slug in [shop.slug for shop in locations_of(conn, found.id)]:
+        if slug in [shop.slug for shop in shops_of(conn, found.id)]:
             raise click.ClickException(f"{program_slug} has a location {slug!r} already.")
-        add_location(conn, found.id, msgspec.convert({"slug": slug, "name": name}, Location))
+        told = {"slug": slug, "name": name, **_told_of_place(place, nearby)}
+        add_location(conn, found.id, msgspec.convert(told, Location))
 
     context.in_transaction(work)
     click.echo(f"Added. Its poster is {context.settings.base_url}/{program_slug}/poster?location={slug}")
+
+
+@location.command("change")
+@click.argument("program_slug", metavar="PROGRAM")
+@click.argument("slug")
+@click.option("--name", help="What customers read.")
+@PLACE
+@NEARBY
+@click.option("--rank", type=click.IntRange(0, 10_000), help="Of more than ten, the lowest are on cards.")
+@click.option("--on-card/--not-on-card", default=None, help="Whether phones offer the card nearby.")
+@click.pass_obj
+def location_change(
+    context: Context,
+    program_slug: str,
+    slug: str,
+    name: str | None,
+    place: Place | None,
+    nearby: tuple[Nearby, ...],
+    rank: int | None,
+    on_card: bool | None,
+) -> None:
+    """Change the shop SLUG of PROGRAM; the cards on phones follow."""
+    told = {"name": name, "rank": rank, "on_card": on_card}
+    changes = {key: value for key, value in told.items() if value is not None} | _told_of_place(place, nearby)
+
+    def work(conn: Connection) -> None:
+        if change_location(conn, context.program(conn, program_slug).id, slug, **changes) is None:
+            raise click.ClickException(f"{program_slug} has no location {slug!r}.")
+
+    context.in_transaction(work)
+    click.echo("Changed. Phones hear of it within a minute; `design show` tells how far it is.")
+
+
+def _told_of_place(place: Place | None, nearby: tuple[Nearby, ...]) -> dict[str, Any]:
+    told: dict[str, Any] = {"latitude": place[0], "longitude": place[1]} if place else {}
+    return {**told, "nearby_text": dict(nearby)} if nearby else told
 
 
 @location.command("list")
@@ -121,9 +181,10 @@ def location_add(context: Context, program_slug: str, slug: str, name: str) -> N
 @click.pass_obj
 def location_list(context: Context, program_slug: str) -> None:
     """The shops of PROGRAM."""
-    found = context.in_transaction(lambda conn: locations_of(conn, context.program(conn, program_slug).id))
+    found = context.in_transaction(lambda conn: shops_of(conn, context.program(conn, program_slug).id))
     for shop in found:
-        click.echo(f"{shop.slug:<40} {shop.name}")
+        where = "" if shop.latitude is None else f"  ({shop.latitude}, {shop.longitude})"
+        click.echo(f"{shop.slug:<40} {shop.name}{where}")
 
 
 @click.command()

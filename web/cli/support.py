@@ -1,7 +1,8 @@
 """Commands for whoever helps customers: links, and what did not go out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
@@ -12,6 +13,7 @@ from sqlalchemy.engine import Connection
 from web.cli.base import Context
 from web.foundation import delivery
 from web.foundation.address import BadEmailError, BadPhoneError, parse_email, parse_phone
+from web.foundation.sheets import csv_line
 from web.foundation.tokens import for_url
 from web.loyalty.address_change import agree
 from web.loyalty.booking import Order
@@ -19,6 +21,7 @@ from web.loyalty.customer import find_by_address
 from web.loyalty.customer_link import NoPass, make_download_link, make_session_link
 from web.loyalty.merging import MERGED, NotMergeable, merge
 from web.loyalty.program import Program
+from web.loyalty.wallet_status import Holder, Segment, list_segment
 
 FC = TypeVar("FC", bound=Callable[..., Any])
 UTM_NAMES = ("source", "medium", "campaign", "term", "content")
@@ -144,6 +147,56 @@ def customer_merge(context: Context, slug: str, from_id: UUID, into_id: UUID, ac
         click.echo(context.in_transaction(work))
     except NotMergeable as error:
         raise click.ClickException(f"Not merged: {error}.") from None
+
+
+# How a list of customers is asked for, and the segment that answers.
+WALLETS: dict[str, Segment] = {
+    "never": "never_installed",
+    "requested": "requested_not_installed",
+    "uninstalled": "uninstalled",
+    "not-installed": "not_installed",
+    "installed": "installed",
+}
+COLUMNS = (
+    "id",
+    "email",
+    "phone",
+    "name",
+    "locale",
+    "externalCustomerId",
+    "walletStatus",
+    "walletPlatforms",
+)
+
+
+@customer.command("list")
+@click.option("--program", "slug", required=True, help="The programme's slug.")
+@click.option("--wallet", type=click.Choice(list(WALLETS)), required=True, help="Who has the card, or not.")
+@click.option("--format", "form", type=click.Choice(["csv"]), default="csv", show_default=True)
+@click.pass_obj
+def customer_list(context: Context, slug: str, wallet: str, form: str) -> None:
+    """Customers by what their wallets hold, as CSV. All but `installed` are lists to remind by.
+
+    `not-installed` is everybody who can be reached, has not withdrawn that, and has the card in no wallet; `never`
+    are those of them who never had it, `requested` those who asked for it a day ago or earlier and did not take it,
+    `uninstalled` those who had it.
+    """
+
+    program_id = context.in_transaction(lambda conn: context.program(conn, slug).id)
+    click.echo(csv_line(COLUMNS), nl=False)
+    for each in _segment(context, program_id, WALLETS[wallet]):
+        cells = (each.id, each.email, each.phone, each.name, each.locale, each.external_id)
+        click.echo(csv_line((*cells, each.wallet_status, " ".join(each.wallet_platforms))), nl=False)
+
+
+def _segment(context: Context, program_id: str, segment: Segment) -> Iterator[Holder]:
+    """A page at a time, each in a transaction of its own: whoever reads us slowly holds nobody up."""
+    after: str | None = None
+    while page := context.in_transaction(
+        partial(list_segment, program_id=program_id, segment=segment, after=after)
+    ):
+        yield from page
+        after = page[-1].id
 
 
 def _find(

@@ -17,7 +17,8 @@ Scheme = Literal["light", "dark"]
 PAPER: Final[dict[Scheme, str]] = {"light": "#faf8f4", "dark": "#141311"}
 CARD: Final[dict[Scheme, str]] = {"light": "#ffffff", "dark": "#1f1d1a"}
 
-_TEXT_CONTRAST: Final = 4.5
+# The contrast of text to its background that WCAG asks for at level AA.
+READABLE: Final = 4.5
 _EDGE_CONTRAST: Final = 3.0
 # A screen rounds as well, and a border case should not fail somebody else's checker.
 _MARGIN: Final = 0.05
@@ -77,7 +78,7 @@ def tokens(colour: str, scheme: Scheme) -> Tokens:
     paper, card = parse(PAPER[scheme]), parse(CARD[scheme])
     tint = _from_oklch(0.955 if scheme == "light" else 0.27, min(chroma, 0.035), hue)
     step = -_STEP if scheme == "light" else _STEP
-    ink = _moved_until(_TEXT_CONTRAST, (paper, card, tint), lightness, chroma, hue, step)
+    ink = _moved_until(READABLE, (paper, card, tint), lightness, chroma, hue, step)
     edge = _moved_until(_EDGE_CONTRAST, (paper, card), lightness, chroma, hue, step)
     return Tokens(_hex(brand), _hex(_clearest_on(brand)), _hex(ink), _hex(edge), _hex(tint))
 
@@ -98,20 +99,24 @@ def on_brand(colour: str) -> str:
     return _hex(_clearest_on(parse(colour)))
 
 
-def card_colours(colour: str) -> CardColours:
-    """Background, foreground and label of a wallet pass. Raises BadColourError.
+def card_colours(
+    colour: str, background: str | None = None, foreground: str | None = None, label: str | None = None
+) -> CardColours:
+    """Background, foreground and label of a wallet pass: what was chosen, the rest derived. Raises BadColourError.
 
     The label is the foreground softened towards the background, as far as 4.5 allows.
     """
-    background = parse(colour)
-    foreground = _clearest_on(background)
+    ground = parse(background or colour)
+    text = parse(foreground) if foreground else _clearest_on(ground)
+    return CardColours(_hex(ground), _hex(text), _hex(parse(label) if label else _softened(text, ground)))
+
+
+def _softened(foreground: RGB, background: RGB) -> RGB:
     for share in (0.24, 0.18, 0.12, 0.06):
         label = _mixed(foreground, background, share)
-        if _contrast(label, background) >= _TEXT_CONTRAST + _MARGIN:
-            break
-    else:
-        label = foreground
-    return CardColours(_hex(background), _hex(foreground), _hex(label))
+        if _contrast(label, background) >= READABLE + _MARGIN:
+            return label
+    return foreground
 
 
 def _declarations(values: Tokens) -> str:

@@ -129,7 +129,9 @@ def lock_row(conn: Connection, program_id: str, customer_id: str) -> Balance:
     if row is None:
         empty = Balance(program_id=program_id, customer_id=customer_id, updated_at=utc_now())
         conn.execute(
-            insert_or_skip(conn, balance).values({column.key: getattr(empty, column.key) for column in _COLUMNS})
+            insert_or_skip(conn, balance).values(
+                {column.key: getattr(empty, column.key) for column in _COLUMNS}
+            )
         )
         row = conn.execute(_LOCK, whose).one()
     return Balance(**row._mapping)

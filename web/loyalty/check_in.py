@@ -12,8 +12,8 @@ from web.loyalty.balance import lock_balance
 from web.loyalty.earning import Execution, happened_to
 from web.loyalty.earning_rules import CHECK_IN, Happening
 from web.loyalty.ledger import Amount
+from web.loyalty.location import UnknownLocation, location
 from web.loyalty.program import Program
-from web.loyalty.sign import UnknownLocation, location
 
 check_in = Table(
     "check_in",

@@ -25,7 +25,15 @@ from web.loyalty.referral_code import referral_code as codes
 from web.loyalty.session import end_sessions
 from web.loyalty.tier import tier
 from web.loyalty.touch import touch
-from web.loyalty.wallet_pass import card_changed, wallet_pass
+from web.loyalty.wallet_pass import Platform, card_changed, wallet_pass
+from web.loyalty.wallet_status import (
+    HAS_STATUS,
+    ON_APPLE,
+    ON_GOOGLE,
+    WALLET_STATUS,
+    WalletStatus,
+    platforms,
+)
 
 
 class Entrant(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +70,13 @@ class Entrant(msgspec.Struct, frozen=True, kw_only=True):
     referred_by: str | None
     referral_code: str | None
     referral_earned: int
+    wallet_status: WalletStatus
+    on_apple: bool
+    on_google: bool
+
+    @property
+    def wallet_platforms(self) -> list[Platform]:
+        return platforms(self.on_apple, self.on_google)
 
     @property
     def names(self) -> tuple[str | None, str | None]:
@@ -152,6 +167,9 @@ _ENTRANT = (
         OWN_CODE.label("referral_code"),
         # PostgreSQL makes a decimal of a sum of whole numbers.
         cast(func.coalesce(EARNED, 0), Amount).label("referral_earned"),
+        WALLET_STATUS.label("wallet_status"),
+        ON_APPLE.label("on_apple"),
+        ON_GOOGLE.label("on_google"),
     )
     .join_from(
         customer,
@@ -205,6 +223,7 @@ def list_entrants(
     phone: str | None = None,
     external_id: str | None = None,
     updated_since: datetime | None = None,
+    wallet_status: WalletStatus | None = None,
 ) -> list[Entrant]:
     """Customers in the order in which they came, beginning after the id `after`; filters narrow it."""
     query: Select[Any] = _ENTRANT.order_by(customer.c.id).limit(most)
@@ -220,6 +239,8 @@ def list_entrants(
         query = query.where(
             or_(customer.c.updated_at >= updated_since, balance.c.updated_at >= updated_since)
         )
+    if wallet_status is not None:
+        query = query.where(HAS_STATUS[wallet_status])
     return [Entrant(**row._mapping) for row in conn.execute(query, {"program": program_id})]
 
 

@@ -4,10 +4,11 @@ Everything of one customer happens under the lock of their balance. What a flow 
 where it gave nothing.
 """
 
+import contextlib
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import utc_now
@@ -119,6 +120,26 @@ def happened_to(
             )
         )
     return executions
+
+
+def take_back(conn: Connection, program: Program, customer_id: str, key: str, order: Order) -> None:
+    """What happened under this key counts no more: take back what flows gave for it, as far as nobody did before.
+
+    `order` says why; each flow's reversal has a key of its own. A place under a flow's limits stays taken.
+    """
+    # A worker that gives for it at this very moment is waited for.
+    lock_balance(conn, program.id, customer_id)
+    mine = (earning.c.program_id == program.id, earning.c.key == key, earning.c.entry_id.is_not(None))
+    rows = conn.execute(select(earning.c.id, earning.c.flow_id, earning.c.entry_id).where(*mine)).all()
+    for row in rows:
+        with contextlib.suppress(points.NotReversible):
+            of_flow = msgspec.structs.replace(order, key=f"flow:{row.flow_id}:{key}:taken back")
+            points.reverse(conn, program, row.entry_id, of_flow)
+        conn.execute(
+            update(earning)
+            .where(earning.c.program_id == program.id, earning.c.id == row.id)
+            .values(taken_back=earning.c.points)
+        )
 
 
 def dry_run(

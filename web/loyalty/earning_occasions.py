@@ -5,6 +5,7 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.schema import utc_now
 from web.loyalty import event
+from web.loyalty.balance import lock_balance
 from web.loyalty.booking import LedgerError
 from web.loyalty.customer import customer
 from web.loyalty.earning import happened_to
@@ -19,6 +20,7 @@ from web.loyalty.earning_rules import (
     Happening,
 )
 from web.loyalty.program import Program
+from web.loyalty.referral import REVERSED, find_referral, key_of
 
 # A check-in and a purchase judge their flows themselves, because their answers say what was earned.
 OCCASIONS = {
@@ -51,7 +53,15 @@ def on_event(conn: Connection, program: Program, happened: event.Event) -> None:
         channel="in_store" if kind == SCAN else None,
         link=told.get("linkKey"),
     )
-    _judge(conn, program, who, kind, facts, f"event:{happened.id}")
+    key = f"event:{happened.id}"
+    if kind == REFERRAL:
+        key = key_of(told["referralId"])
+        # Locked first: whoever takes it back at this very moment has done so when we look, or finds what we gave.
+        lock_balance(conn, program.id, who)
+        found = find_referral(conn, program.id, told["referralId"])
+        if found is not None and found.state == REVERSED:
+            return
+    _judge(conn, program, who, kind, facts, key)
 
 
 def profile_changed(conn: Connection, program: Program, customer_id: str) -> None:

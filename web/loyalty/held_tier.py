@@ -16,9 +16,11 @@ from web.loyalty.balance import Balance, balance, lock_balance, save_balance
 from web.loyalty.booking import Order
 from web.loyalty.customer import customer
 from web.loyalty.event import TIER_DOWNGRADED, TIER_UPGRADED, record
+from web.loyalty.identity import names_of
 from web.loyalty.program import Program
 from web.loyalty.standing import Standing
 from web.loyalty.tier import Tier
+from web.loyalty.tier_count import counted_since
 from web.loyalty.tiering import Outcome, Rung, Tiering, TierProgress, TierState
 from web.loyalty.wallet_pass import SILENT, TIER
 
@@ -66,10 +68,14 @@ def tiering_of(program: Program) -> Tiering:
 def follow(conn: Connection, program: Program, held: Balance, points: int, money: int, order: Order) -> None:
     """Count what was gathered, or below zero what was taken back, and let the tier follow.
 
-    `held` is locked, and the caller saves it. What is told late counts in the cycle that runs now.
+    `held` is locked, and the caller saves it. What is told late counts in the cycle that runs now, whether the clock
+    has ended the one before or not.
     """
     tiering = tiering_of(program)
     state, now = _state_of(conn, tiering, held), utc_now()
+    if state.due_at is not None and state.due_at <= now:
+        _close(conn, program, tiering, held, now, is_history=order.is_history)
+        state = _state_of(conn, tiering, held)
     moment = min(now, max(order.at or now, state.entered_at, state.cycle_start))
     counts_points = tiering.rules.balance == "points"
     outcome = tiering.gather(state, points if counts_points else money, moment)
@@ -80,15 +86,32 @@ def follow(conn: Connection, program: Program, held: Balance, points: int, money
         held.tier_points += points
 
 
+def take_over(conn: Connection, program: Program, held: Balance, gone: Balance, order: Order) -> None:
+    """Count what another customer gathered, who turned out to be this one, as if it had been theirs.
+
+    Both are locked; the caller saves `held`. What was carried over from the last cycle adds up, too.
+    """
+    tiering, now = tiering_of(program), utc_now()
+    _close(conn, program, tiering, held, now, is_history=order.is_history)
+    began = held.cycle_started_at
+    assert began is not None, "it was written a moment ago"
+    if held.cycle_ends_at is None:
+        held.cycle_started_at = began = min(began, gone.cycle_started_at or began)
+    if gone.cycle_ends_at is None or gone.cycle_ends_at > now:
+        held.tier_carry += gone.tier_carry
+    names = [
+        name for each in (held.customer_id, gone.customer_id) for name in names_of(conn, program.id, each)
+    ]
+    counted = counted_since(conn, program.id, names, began)
+    follow(conn, program, held, counted.points - held.tier_points, counted.money - held.tier_money, order)
+
+
 def close_due(conn: Connection, program: Program, customer_id: str, now: datetime) -> bool:
     """Let one customer's cycles, grace and grants end whose time has come; True if the tier changed by it."""
     held = lock_balance(conn, program.id, customer_id)
-    tiering = tiering_of(program)
-    state = _state_of(conn, tiering, held)
-    outcome = tiering.close_cycle(state, max(now, state.entered_at))
-    _keep(conn, program, tiering, held, state, outcome)
+    is_other = _close(conn, program, tiering_of(program), held, now)
     save_balance(conn, held)
-    return bool(outcome[1])
+    return is_other
 
 
 def due_tiers(conn: Connection, now: datetime, most: int) -> list[tuple[str, str]]:
@@ -161,6 +184,22 @@ def history_of(conn: Connection, program_id: str, customer_id: str) -> list[Tier
         .order_by(tier_change.c.at, tier_change.c.id)
     )
     return [TierChanged(**row._mapping) for row in rows]
+
+
+def _close(
+    conn: Connection,
+    program: Program,
+    tiering: Tiering,
+    held: Balance,
+    now: datetime,
+    *,
+    is_history: bool = False,
+) -> bool:
+    """Let everything end whose time has come; True if the tier changed by it."""
+    state = _state_of(conn, tiering, held)
+    outcome = tiering.close_cycle(state, max(now, state.entered_at))
+    _keep(conn, program, tiering, held, state, outcome, is_history=is_history)
+    return bool(outcome[1])
 
 
 def _state_of(conn: Connection, tiering: Tiering, held: Balance) -> TierState:

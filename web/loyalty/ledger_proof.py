@@ -14,13 +14,16 @@ from sqlalchemy import exists, func, select, update
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import utc_now
-from web.loyalty.balance import balance, lock_row
+from web.loyalty.balance import Balance, balance, lock_row
 from web.loyalty.checkpoint import Checkpoint, Root, checkpoints_of, ledger_checkpoint, root_of
+from web.loyalty.customer import find_contact
+from web.loyalty.identity import names_of
 from web.loyalty.ledger import AVAILABLE, CUSTOMERS_ACCOUNTS, GENESIS, PENDING, Entry, hash_of, ledger_entry
 from web.loyalty.ledger_chain import Booked, Chain, Opened, chains
 from web.loyalty.lot import lot, lot_use
 from web.loyalty.points import GIVING
 from web.loyalty.program import program
+from web.loyalty.tier_count import counted_since
 
 # Under what name the clock's book keeps when the whole ledger was proven last, and how many faults were found.
 VERIFIED = "ledger verify"
@@ -239,20 +242,39 @@ def rebuild_balances(
 ) -> int:
     """Count every balance and lot anew from the entries, and correct those that differ; returns how many customers.
 
-    Customers one after the other, each locked before it is counted; nothing is changed where all is right.
+    What counts towards a tier in this cycle is counted anew, too, with the purchases that earned no points; the tier
+    itself follows with the customer's next booking. Customers one after the other, each locked before it is counted;
+    nothing is changed where all is right.
     """
     summary, changed = Summary(), 0
-    last: str | None = ""
-    mine = ledger_entry.c.program_id == program_id
+    last = _next_customer(conn, program_id, None)
     while last is not None:
-        later = [mine, ledger_entry.c.customer_id > last] if last else [mine]
-        its = ledger_entry.c.customer_id
-        last = conn.scalar(select(its).where(*later).order_by(its).limit(1))
-        if last is not None:
-            changed += _rebuild(conn, program_id, last)
-            summary.customers += 1
-            progress(summary)
+        changed += _rebuild(conn, program_id, last)
+        summary.customers += 1
+        progress(summary)
+        last = _next_customer(conn, program_id, last)
     return changed
+
+
+def _counted_for_tier(conn: Connection, held: Balance) -> dict[str, int]:
+    """What the tier of a customer counts in this cycle. Nothing of whose tier nobody kept, or who was erased."""
+    if held.merged_into is not None:
+        return {"tier_points": 0, "tier_money": 0}
+    if held.cycle_started_at is None or not find_contact(conn, held.program_id, held.customer_id):
+        return {}
+    names = names_of(conn, held.program_id, held.customer_id)
+    counted = counted_since(conn, held.program_id, names, held.cycle_started_at)
+    return {"tier_points": counted.points, "tier_money": counted.money}
+
+
+def _next_customer(conn: Connection, program_id: str, after: str | None) -> str | None:
+    """The next one of whom there is an entry or a balance: who only bought without points has no entry."""
+    found = []
+    for table in (ledger_entry, balance):
+        its = table.c.customer_id
+        later = [table.c.program_id == program_id, *([its > after] if after else [])]
+        found.append(conn.scalar(select(its).where(*later).order_by(its).limit(1)))
+    return min((each for each in found if each is not None), default=None)
 
 
 def _rebuild(conn: Connection, program_id: str, customer_id: str) -> bool:
@@ -270,7 +292,7 @@ def _rebuild(conn: Connection, program_id: str, customer_id: str) -> bool:
         )
     )
     running.lifetime_earned += int(merged or 0)
-    counted = msgspec.structs.asdict(running)
+    counted = msgspec.structs.asdict(running) | _counted_for_tier(conn, held)
     was_wrong = any(getattr(held, name) != value for name, value in counted.items())
     if was_wrong:
         conn.execute(

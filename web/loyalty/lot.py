@@ -1,7 +1,9 @@
 """Lots: the points of one earning, from the day they can be spent to the day they run out.
 
-What is spent comes from the lot that runs out soonest, the older one first; what is given back returns to the lots
-that it came from. `lot_use` keeps what each entry took (positive) or returned (negative), and is never changed.
+What is spent comes from the lot that runs out soonest; of those that run out together, from the one earned first; of
+those earned in one moment, from the one booked first, which the lots' ids tell. A debt is paid in the same order,
+whatever brings the points. What is given back returns to the lots that it came from. `lot_use` keeps what each entry
+took (positive) or returned (negative), and is never changed.
 """
 
 from datetime import datetime
@@ -46,6 +48,7 @@ lot = Table(
     Column("expires_at", Moment),
     # When they are told next that it runs out.
     Column("warn_at", Moment),
+    # When it was earned, which may be long before it was booked.
     Column("created_at", Moment, nullable=False),
     CheckConstraint(
         "amount > 0 and remaining >= 0 and remaining <= amount", name="remaining_is_part_of_amount"
@@ -126,7 +129,7 @@ _TAKE = (
     .where(lot.c.program_id == bindparam("of_program"), lot.c.id == bindparam("of_lot"))
     .values(remaining=lot.c.remaining - bindparam("taken"))
 )
-_SPENDING_ORDER = (lot.c.expires_at.is_(None), lot.c.expires_at, lot.c.id)
+_SPENDING_ORDER = (lot.c.expires_at.is_(None), lot.c.expires_at, lot.c.created_at, lot.c.id)
 
 
 def open_lot(
@@ -160,7 +163,7 @@ def open_lot(
 
 
 def take(conn: Connection, program_id: str, customer_id: str, entry_id: str, amount: int) -> None:
-    """Take `amount` out of the customer's open lots for an entry: soonest expiry first, then oldest (L10).
+    """Take `amount` out of the customer's open lots for an entry: in the order of spending (L10).
 
     The balance must be locked, and the lots must hold as much.
     """
@@ -197,12 +200,12 @@ def use(conn: Connection, entry_id: str, parts: list[tuple[Lot, int]]) -> None:
 
 
 def used_by(conn: Connection, program_id: str, entry_id: str) -> list[tuple[Lot, int]]:
-    """The lots that an entry took from, and how much of each."""
+    """The lots that an entry took from, and how much of each; in the order in which they would be spent now."""
     rows = conn.execute(
         select(*_COLUMNS, lot_use.c.amount.label("part"))
         .join(lot_use, (lot_use.c.program_id == lot.c.program_id) & (lot_use.c.lot_id == lot.c.id))
         .where(lot_use.c.program_id == program_id, lot_use.c.entry_id == entry_id)
-        .order_by(lot.c.id)
+        .order_by(*_SPENDING_ORDER)
     ).all()
     return [(Lot(**{name: getattr(row, name) for name in Lot.__struct_fields__}), row.part) for row in rows]
 
@@ -271,12 +274,12 @@ def open_lots(conn: Connection, program_id: str, customer_id: str, *, held: bool
 
 
 def due_lots(conn: Connection, program_id: str, customer_id: str, now: datetime, what: What) -> list[Lot]:
-    """The lots of one customer for which `what` is due by `now`."""
+    """The lots of one customer for which `what` is due by `now`, in the order in which they are spent."""
     moment, which = _BECOMES_DUE[what]
     rows = conn.execute(
         select(*_COLUMNS)
         .where(lot.c.program_id == program_id, lot.c.customer_id == customer_id, which, moment <= now)
-        .order_by(lot.c.id)
+        .order_by(*_SPENDING_ORDER)
     )
     return [Lot(**row._mapping) for row in rows]
 

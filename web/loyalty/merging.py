@@ -20,9 +20,12 @@ from web.loyalty.balance import Balance, lock_balance, lock_row, save_balance
 from web.loyalty.booking import Booked, LedgerError, Order, asked_hash, write_entry
 from web.loyalty.customer import customer
 from web.loyalty.earning_record import hand_over_carried
+from web.loyalty.identity import resolve
 from web.loyalty.ledger import AVAILABLE, PENDING, TRANSFER
 from web.loyalty.link import revoke_links
 from web.loyalty.program import Program
+from web.loyalty.referral_merging import hand_over_referrals
+from web.loyalty.referral_reward import catch_up
 from web.loyalty.session import end_sessions
 from web.loyalty.undoing import without_key
 from web.loyalty.visit import visit
@@ -30,10 +33,18 @@ from web.loyalty.wallet_pass import card_changed, void_passes, wallet_pass
 
 # What is never changed after it was written, and what is moved in a way of its own.
 STAYS = frozenset(
-    ("ledger_entry", "lot_use", "tier_change", "consent_event", "balance", "lot", "wallet_pass", "visit")
+    (
+        "ledger_entry",
+        "lot_use",
+        "tier_change",
+        "consent_event",
+        "balance",
+        "lot",
+        "wallet_pass",
+        "visit",
+        "referral",
+    )
 )
-# How tables name a customer: their own, and either side of a referral.
-_NAMES = frozenset(("customer_id", "advocate_id", "friend_id"))
 # What one customer lends the other where that one has none. An address goes with the proof of it.
 _LENT = (("email", "email_key", "email_verified_at"), ("phone", "phone_verified_at"), ("external_id",))
 _TOLD = (("name",), ("birthday",))
@@ -68,33 +79,16 @@ def merge(conn: Connection, program: Program, from_id: str, into_id: str, order:
     _move_addresses(conn, program.id, gone.customer_id, held.customer_id)
     _move_passes(conn, program.id, gone.customer_id, held.customer_id)
     hand_over_carried(conn, program.id, gone.customer_id, held.customer_id)
+    hand_over_referrals(conn, program.id, gone.customer_id, held.customer_id)
     _move_rows(conn, program.id, gone.customer_id, held.customer_id)
     if entry_id is None:
         save_balance(conn, held)
-        return what_is_left(held, None, 0)
-    return conclude(conn, program, held, before, entry_id, abs(amount), order)
-
-
-def resolve(conn: Connection, program_id: str, customer_id: str) -> str:
-    """The customer that an id stands for today: its own, unless it was merged into another."""
-    found = customer_id
-    while True:
-        into = conn.scalar(
-            select(customer.c.merged_into).where(customer.c.program_id == program_id, customer.c.id == found)
-        )
-        if into is None:
-            return found
-        found = into
-
-
-def names_of(conn: Connection, program_id: str, customer_id: str) -> list[str]:
-    """The customer's own id, and those of all who were merged into them."""
-    names = [customer_id]
-    for name in names:
-        names += conn.scalars(
-            select(customer.c.id).where(customer.c.program_id == program_id, customer.c.merged_into == name)
-        )
-    return names
+        booked = what_is_left(held, None, 0)
+    else:
+        booked = conclude(conn, program, held, before, entry_id, abs(amount), order)
+    # An entry of its own, after those of the merge.
+    catch_up(conn, program, held.customer_id)
+    return booked
 
 
 def _lock_both(conn: Connection, program_id: str, from_id: str, into_id: str) -> tuple[Balance, Balance]:
@@ -142,13 +136,7 @@ def _with(order: Order, detail: dict[str, Any]) -> Order:
 
 def _move_tier(conn: Connection, program: Program, gone: Balance, held: Balance, order: Order) -> None:
     """What both gathered in this cycle counts for the one; what the other held goes with them."""
-    points, money = gone.tier_points, gone.tier_money
-    if program.settings.tiers.balance == "points":
-        points += gone.tier_carry
-    else:
-        money += gone.tier_carry
-    if points or money:
-        held_tier.follow(conn, program, held, points, money, order)
+    held_tier.take_over(conn, program, held, gone, order)
     held.lifetime_earned += gone.lifetime_earned
     gone.merged_into = held.customer_id
     gone.tier_points = gone.tier_money = gone.tier_carry = 0
@@ -213,18 +201,21 @@ def _move_rows(conn: Connection, program_id: str, from_id: str, into_id: str) ->
         .values(granted_until=None)
     )
     for table in metadata.sorted_tables:
-        for column in table.c:
-            if column.name in _NAMES and "program_id" in table.c and table.name not in STAYS:
-                clashes = [
-                    _clashes(table, column.name, names, where, into_id)
-                    for names, where in _unique_rules(table)
-                    if column.name in names
-                ]
-                conn.execute(
-                    update(table)
-                    .where(table.c.program_id == program_id, column == from_id, *(~each for each in clashes))
-                    .values({column.name: into_id})
+        if "customer_id" in table.c and "program_id" in table.c and table.name not in STAYS:
+            clashes = [
+                _clashes(table, names, where, into_id)
+                for names, where in _unique_rules(table)
+                if "customer_id" in names
+            ]
+            conn.execute(
+                update(table)
+                .where(
+                    table.c.program_id == program_id,
+                    table.c.customer_id == from_id,
+                    *(~each for each in clashes),
                 )
+                .values(customer_id=into_id)
+            )
 
 
 def _unique_rules(table: Table) -> list[tuple[list[str], ColumnElement[bool]]]:
@@ -245,11 +236,9 @@ def _unique_rules(table: Table) -> list[tuple[list[str], ColumnElement[bool]]]:
     return rules
 
 
-def _clashes(
-    table: Table, named: str, names: list[str], where: ColumnElement[bool], into_id: str
-) -> ColumnElement[bool]:
+def _clashes(table: Table, names: list[str], where: ColumnElement[bool], into_id: str) -> ColumnElement[bool]:
     """Whether the survivor has the one row that a rule allows."""
     other = table.alias("other")
-    same = [other.c[name] == table.c[name] for name in names if name != named]
+    same = [other.c[name] == table.c[name] for name in names if name != "customer_id"]
     theirs = ClauseAdapter(other).traverse(where)
-    return and_(where, exists().where(other.c[named] == into_id, *same, theirs))
+    return and_(where, exists().where(other.c.customer_id == into_id, *same, theirs))

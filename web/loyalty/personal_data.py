@@ -16,7 +16,7 @@ from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
 from web.foundation.sealing import Sealer
 from web.loyalty.customer import customer, find_contact, message_lane
 from web.loyalty.event import CUSTOMER_ERASED, event, record
-from web.loyalty.merging import names_of
+from web.loyalty.identity import names_of
 from web.loyalty.referral import export_referrals, forget_referrals
 from web.loyalty.wallet_pass import void_passes, wallet_pass
 

@@ -28,6 +28,7 @@ from web.foundation.sealing import Sealer
 from web.foundation.tokens import Key
 from web.loyalty.earning_flow import EarningFlow, flows_of
 from web.loyalty.ledger import has_entries
+from web.loyalty.location import Shop, on_cards, shops_of
 from web.loyalty.program_settings import InvalidProgram, Localised, ProgramSettings, check_program
 from web.loyalty.reward import Reward, rewards_of
 from web.loyalty.tier import Tier, tiers_of
@@ -110,6 +111,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     tiers: tuple[Tier, ...] = ()
     rewards: tuple[Reward, ...] = ()
     flows: tuple[EarningFlow, ...] = ()
+    # The shops that cards name.
+    shops: tuple[Shop, ...] = ()
 
     @property
     def signing_key(self) -> Key:
@@ -285,6 +288,7 @@ def load_program(conn: Connection, slug: str, sealer: Sealer) -> Program | None:
         tiers=tuple(tiers_of(conn, row.id)),
         rewards=tuple(rewards_of(conn, row.id)),
         flows=tuple(flows_of(conn, row.id)),
+        shops=on_cards(shops_of(conn, row.id)),
     )
 
 

@@ -12,6 +12,8 @@ import msgspec
 from babel import Locale, UnknownLocaleError
 from msgspec import Meta
 
+from web.foundation.theme import READABLE, card_colours, contrast
+from web.loyalty.card_settings import CardSettings, check_card
 from web.loyalty.quiet_hours import PATTERN, is_written_well
 from web.loyalty.tiering import TierRules
 
@@ -197,6 +199,7 @@ class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     tiers: TierRules = TierRules()
     referral: ReferralRules = ReferralRules()
     sender: Sender = Sender()
+    card: CardSettings = CardSettings()
 
     @property
     def default_language(self) -> str:
@@ -233,6 +236,8 @@ def check_program(slug: str, settings: ProgramSettings) -> None:
         *_check_notices(settings.notices),
         *_check_points(settings.points),
         *_check_referral(settings.referral),
+        *_check_colours(settings),
+        *check_card(settings.card, settings.default_language),
     ]
     if problems:
         raise InvalidProgram(problems)
@@ -285,6 +290,20 @@ def _check_referral(rules: ReferralRules) -> list[str]:
     if rules.active and not rules.advocate_points + rules.friend_points:
         return ["referral: say what it gives, as advocate_points, friend_points or both."]
     return []
+
+
+def _check_colours(settings: ProgramSettings) -> list[str]:
+    """Somebody reads the card in the sun: what they chose themselves has to be told apart as well."""
+    chosen = settings.card
+    colours = card_colours(settings.brand.colour, chosen.background, chosen.foreground, chosen.label)
+    return [
+        f"card.{name}: its contrast to the background is {ratio:.1f} to 1 and has to be 4.5; choose one further off."
+        for name, ratio in (
+            ("foreground", contrast(colours.foreground, colours.background)),
+            ("label", contrast(colours.label, colours.background)),
+        )
+        if ratio < READABLE
+    ]
 
 
 def _check_fields(settings: ProgramSettings) -> list[str]:

@@ -94,6 +94,7 @@ for _name in ("code", "event_id"):
         postgresql_where=push_message.c[_name].is_not(None),
     )
 
+
 class Pushed(msgspec.Struct, frozen=True, kw_only=True):
     """A message as it was taken; `reason` says why one is not delivered, `held_until` when a held one may leave."""
 
@@ -213,7 +214,10 @@ def release(conn: Connection, program: Program, message_id: str) -> Pushed | Non
 
 def why_not(conn: Connection, program: Program, customer_id: str, kind: str) -> Reason | None:
     """What stands against telling a customer something of this kind now, the hardest first."""
-    if not any(each.status == "installed" and each.kind == "loyalty" for each in passes_of(conn, program.id, customer_id)):
+    if not any(
+        each.status == "installed" and each.kind == "loyalty"
+        for each in passes_of(conn, program.id, customer_id)
+    ):
         return "no_pass"
     if kind in SWITCHES and not getattr(notifications_of(conn, program.id, customer_id), SWITCHES[kind]):
         return "preference"
@@ -253,6 +257,14 @@ def find_message(conn: Connection, program_id: str, message_id: str) -> Row[Any]
     return conn.execute(
         select(push_message).where(push_message.c.program_id == program_id, push_message.c.id == message_id)
     ).one_or_none()
+
+
+def was_told(conn: Connection, program_id: str, event_id: str) -> bool:
+    """Whether an event has its message already."""
+    told = select(push_message.c.id).where(
+        push_message.c.program_id == program_id, push_message.c.event_id == event_id
+    )
+    return conn.scalar(told) is not None
 
 
 def _set(conn: Connection, row: Row[Any], **values: Any) -> Pushed:

@@ -82,9 +82,7 @@ def result_of(conn: Connection, program_id: str, message_id: str) -> Result | No
     )
 
 
-def _rows(
-    conn: Connection, program_id: str, message_id: str, pass_id: str | None = None
-) -> list[Row[Any]]:
+def _rows(conn: Connection, program_id: str, message_id: str, pass_id: str | None = None) -> list[Row[Any]]:
     chosen = [message_on_pass.c.program_id == program_id, message_on_pass.c.message_id == message_id]
     if pass_id is not None:
         chosen.append(message_on_pass.c.pass_id == pass_id)

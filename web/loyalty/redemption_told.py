@@ -7,10 +7,10 @@ from sqlalchemy.engine import Connection
 
 from web.loyalty.balance import find_balance
 from web.loyalty.event import REWARD_REDEEMED_IN_STORE, REWARD_REDEEMED_ONLINE, record
+from web.loyalty.location import location
 from web.loyalty.program import Program
 from web.loyalty.redemption import Redemption
 from web.loyalty.reward import Reward
-from web.loyalty.sign import location
 
 
 def tell_of(

@@ -225,6 +225,20 @@ def referral_to(conn: Connection, program_id: str, friend_id: str) -> Kept | Non
     return rows[0] if rows else None
 
 
+def lock_referrals(conn: Connection, program_id: str, customer_id: str) -> list[Kept]:
+    """Every referral that a customer is a side of, the first one first, locked until the commit."""
+    its = referral.c
+    rows = conn.execute(
+        select(*COLUMNS)
+        .where(
+            its.program_id == program_id, or_(its.advocate_id == customer_id, its.friend_id == customer_id)
+        )
+        .order_by(its.id)
+        .with_for_update()
+    )
+    return [_kept(row) for row in rows]
+
+
 def list_referrals(
     conn: Connection, program_id: str, *, state: str | None = None, before: str | None = None, most: int = 50
 ) -> list[Kept]:
@@ -278,6 +292,11 @@ def forget_referrals(conn: Connection, program_id: str, customer_id: str) -> int
         )
         .values(network_tag=None, device=None, signals=[])
     ).rowcount
+
+
+def key_of(referral_id: str) -> str:
+    """The key under which earning flows judge a completed referral, each of them once."""
+    return f"referral:{referral_id}"
 
 
 def first_name(name: str | None) -> str | None:

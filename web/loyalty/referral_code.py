@@ -5,7 +5,7 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
 from web.foundation.short_code import NotACodeError, new_code, normalise
-from web.loyalty.customer import customer
+from web.loyalty.identity import resolve
 from web.loyalty.program import Program
 
 # 35 random bits and a check: short enough to be told over a counter. To guess one gains nobody anything.
@@ -47,21 +47,14 @@ def code_for(conn: Connection, program: Program, customer_id: str) -> str:
 
 
 def advocate_of(conn: Connection, program_id: str, code: str) -> str | None:
-    """Whose code it is, however it was typed. None for one that never was, or whose owner is gone."""
+    """Whose code it is today, however it was typed. None for one that never was, or whose owner is gone."""
     try:
         typed = normalise(code, CODE_LENGTH)
     except NotACodeError:
         return None
-    return conn.scalar(
-        select(customer.c.id)
-        .join(
-            referral_code,
-            (referral_code.c.program_id == customer.c.program_id)
-            & (referral_code.c.customer_id == customer.c.id),
-        )
-        .where(
-            referral_code.c.program_id == program_id,
-            referral_code.c.code == typed,
-            customer.c.merged_into.is_(None),
+    owner = conn.scalar(
+        select(referral_code.c.customer_id).where(
+            referral_code.c.program_id == program_id, referral_code.c.code == typed
         )
     )
+    return None if owner is None else resolve(conn, program_id, owner)

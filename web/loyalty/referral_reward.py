@@ -17,7 +17,8 @@ from web.foundation.schema import utc_now
 from web.loyalty import points
 from web.loyalty.balance import lock_balance
 from web.loyalty.booking import LedgerError, Order
-from web.loyalty.customer import customer
+from web.loyalty.customer import customer, find_contact
+from web.loyalty.earning import take_back
 from web.loyalty.event import (
     ACCOUNT_VERIFIED,
     CARD_INSTALLED,
@@ -38,12 +39,14 @@ from web.loyalty.referral import (
     REWARDED,
     Kept,
     find_referral,
+    key_of,
     move,
     referral,
     referral_to,
 )
 from web.loyalty.referral_signals import FLAG_AT, Purchase, of_purchase, score
 from web.loyalty.referral_start import CAP, OWNER_GONE, REJECTED, person_of, tell_blocked
+from web.loyalty.wallet_pass import passes_of
 
 BROUGHT, CAME = N_("You brought a friend"), N_("Welcome: a friend brought you")
 RETURNED = N_("The purchase was returned")
@@ -95,6 +98,24 @@ def on_refund(conn: Connection, program: Program, ref: str, remaining: int) -> N
             # Whoever took it back by hand before has done it already.
             with contextlib.suppress(points.NotReversible):
                 points.reverse(conn, program, entry_id, _order(completed, side, RETURNED, "returned"))
+        if reversed_ is not None:
+            order = _order(completed, "advocate", RETURNED, "flow returned")
+            take_back(conn, program, reversed_.advocate_id, key_of(completed.id), order)
+
+
+def catch_up(conn: Connection, program: Program, customer_id: str) -> None:
+    """Somebody turned out to be one who had done before what their referral waits for: it goes on."""
+    waiting = referral_to(conn, program.id, customer_id)
+    if waiting is None or waiting.state != JOINED:
+        return
+    who = find_contact(conn, program.id, customer_id)
+    if waiting.action == "verify":
+        is_done = who is not None and bool(who.email_verified_at or who.phone_verified_at)
+    else:
+        passes = passes_of(conn, program.id, customer_id) if waiting.action == "install" else []
+        is_done = any(each.status == "installed" for each in passes)
+    if is_done:
+        _qualify(conn, program, waiting, None, [])
 
 
 def approve(conn: Connection, program: Program, referral_id: str, actor: str) -> Kept:
@@ -232,7 +253,7 @@ def _next_turn(conn: Connection, program: Program, advocate_id: str) -> dict[str
 
 
 def _both_are_there(conn: Connection, found: Kept) -> bool:
-    """Whether both are customers still. A friend who became another customer's older self was never new."""
+    """Whether both are customers still, under these very names."""
     there = conn.scalar(
         select(func.count())
         .select_from(customer)

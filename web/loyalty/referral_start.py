@@ -129,7 +129,7 @@ def _blocked_by(
     """The first hard rule that this referral breaks."""
     if advocate_id == friend_id:
         return THEMSELVES
-    if _came_through(conn, program_id, advocate_id, friend_id):
+    if came_through(conn, program_id, advocate_id, friend_id):
         return CYCLE
     if are_one_inbox(advocate.email_key, friend.email_key):
         return SAME_INBOX
@@ -141,7 +141,7 @@ def _blocked_by(
     return None
 
 
-def _came_through(conn: Connection, program_id: str, advocate_id: str, friend_id: str) -> bool:
+def came_through(conn: Connection, program_id: str, advocate_id: str, friend_id: str) -> bool:
     """Whether the advocate was brought by the friend, or by somebody whom the friend brought, and so on."""
     child: str | None = advocate_id
     for _ in range(LONGEST_CHAIN):

@@ -3,27 +3,15 @@
 The short code is looked up before the programme is known, so it is unique everywhere.
 """
 
-from datetime import datetime
-
 import msgspec
-from sqlalchemy import Column, ForeignKey, Index, String, Table, UniqueConstraint, select, update
+from sqlalchemy import Column, ForeignKey, Index, String, Table, select
 from sqlalchemy.engine import Connection
 
-from web.foundation.schema import Id, Moment, insert_or_skip, metadata, new_id, utc_now
+from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
 from web.foundation.short_code import new_code
+from web.loyalty.location import UnknownLocation, location
 
 CODE_LENGTH = 6
-
-location = Table(
-    "location",
-    metadata,
-    Column("program_id", Id, ForeignKey("program.id"), primary_key=True),
-    Column("id", Id, primary_key=True),
-    Column("slug", String(40), nullable=False),
-    Column("name", String(80), nullable=False),
-    Column("created_at", Moment, nullable=False),
-    UniqueConstraint("program_id", "slug"),
-)
 
 sign = Table(
     "sign",
@@ -49,13 +37,6 @@ Index(
 )
 
 
-class Location(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A shop as a merchant writes it; `slug` names it in addresses."""
-
-    slug: str
-    name: str
-
-
 class Sign(msgspec.Struct, frozen=True, kw_only=True):
     """Where a scanned code leads. `location_id` is None for the programme as a whole."""
 
@@ -66,64 +47,6 @@ class Sign(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     medium: str
     campaign: str
-
-
-class Shop(msgspec.Struct, frozen=True, kw_only=True):
-    """A shop as it is kept."""
-
-    id: str
-    slug: str
-    name: str
-    created_at: datetime
-
-
-class UnknownLocation(Exception):
-    """The programme has no shop of that name."""
-
-
-class LocationTaken(Exception):
-    """Another shop of the programme has this name in addresses."""
-
-
-_SHOP = tuple(location.c[name] for name in Shop.__struct_fields__)
-
-
-def add_location(conn: Connection, program_id: str, new: Location) -> Shop:
-    """A new shop. Raises: LocationTaken."""
-    row = conn.execute(
-        insert_or_skip(conn, location)
-        .values(program_id=program_id, id=new_id(), slug=new.slug, name=new.name, created_at=utc_now())
-        .returning(*_SHOP)
-    ).one_or_none()
-    if row is None:
-        raise LocationTaken(new.slug)
-    return Shop(**row._mapping)
-
-
-def rename_location(conn: Connection, program_id: str, slug: str, name: str) -> Shop | None:
-    """The shop under its new name; None where there is none. Its slug stays: signs are printed with it."""
-    row = conn.execute(
-        update(location)
-        .where(location.c.program_id == program_id, location.c.slug == slug)
-        .values(name=name)
-        .returning(*_SHOP)
-    ).one_or_none()
-    return None if row is None else Shop(**row._mapping)
-
-
-def shops_of(conn: Connection, program_id: str) -> list[Shop]:
-    """Every shop of a programme, by slug."""
-    rows = conn.execute(select(*_SHOP).where(location.c.program_id == program_id).order_by(location.c.slug))
-    return [Shop(**row._mapping) for row in rows]
-
-
-def locations_of(conn: Connection, program_id: str) -> list[Location]:
-    rows = conn.execute(
-        select(location.c.slug, location.c.name)
-        .where(location.c.program_id == program_id)
-        .order_by(location.c.slug)
-    )
-    return [Location(slug=row.slug, name=row.name) for row in rows]
 
 
 def sign_for(

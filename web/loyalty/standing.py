@@ -33,6 +33,8 @@ class Standing(msgspec.Struct, frozen=True):
     tier_carry: int
     tier_kept_until: datetime | None
     cycle_ends_at: datetime | None
+    # Since when they have been a customer.
+    since: datetime
 
     @property
     def missing(self) -> int:
@@ -74,6 +76,7 @@ _VALUES = (
     func.coalesce(balance.c.tier_carry, 0),
     balance.c.tier_kept_until,
     balance.c.cycle_ends_at,
+    customer.c.created_at,
 )
 STANDING: dict[str, ColumnElement[Any]] = dict(zip(Standing.__struct_fields__, _VALUES, strict=True))
 

@@ -200,11 +200,11 @@ class Tiering(msgspec.Struct, frozen=True):
         return self._days_after(end, self.rules.grace_days)
 
     def _follow_rules(self, state: TierState, now: datetime) -> TierState:
-        """A merchant who changes the rules ends no running cycle, and begins none in the past."""
+        """A merchant who changes the rules ends no running cycle: a lifetime goes on until the first end to come."""
         if self.rules.cycle == "lifetime":
             return replace(state, cycle_ends_at=None) if state.cycle_ends_at else state
         if state.cycle_ends_at is None:
-            return replace(state, cycle_start=now, cycle_ends_at=self._cycle_end(state.enrolled_at, now))
+            return replace(state, cycle_ends_at=self._cycle_end(state.enrolled_at, now))
         return state
 
     def _pass(self, state: TierState, due: datetime) -> Outcome:

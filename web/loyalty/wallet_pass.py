@@ -229,15 +229,29 @@ def _pass_of(row: Row[Any]) -> Pass:
 
 def passes_changed(conn: Connection, program_id: str, *where: ColumnElement[bool]) -> list[str]:
     """The same for every pass of a programme that the conditions choose, void ones too; returns their ids."""
-    chosen = conn.execute(
+    moved = move_versions(conn, program_id, *where)
+    enqueue_merged(conn, [update_row(program_id, each.id, each.platform) for each in moved if each.is_held])
+    return [each.id for each in moved]
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """A pass whose version moved on; `is_held` where a phone or a vendor has it."""
+
+    id: str
+    platform: Platform
+    is_held: bool
+
+
+def move_versions(conn: Connection, program_id: str, *where: ColumnElement[bool]) -> list[Moved]:
+    """Move the versions of the chosen passes on. Whoever holds one is still to be told."""
+    rows = conn.execute(
         update(wallet_pass)
         .where(wallet_pass.c.program_id == program_id, *where)
         .values(version=_NEXT_VERSION, voice=_NEXT_VOICE)
         .returning(wallet_pass.c.id, wallet_pass.c.platform, _IS_HELD.label("is_held")),
         {"second": int(time.time()), "speaks": SILENT},
-    ).all()
-    enqueue_merged(conn, [update_row(program_id, row.id, row.platform) for row in chosen if row.is_held])
-    return [str(row.id) for row in chosen]
+    )
+    return [Moved(row.id, row.platform, bool(row.is_held)) for row in rows]
 
 
 def void_passes(conn: Connection, program_id: str, *where: ColumnElement[bool]) -> list[str]:

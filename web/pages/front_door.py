@@ -61,6 +61,12 @@ async def mark(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     return await _picture(request, slug, "mark")
 
 
+@get("/{slug:str}/hero.png", name="hero")
+async def hero(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
+    """The wide picture of a card, for Google."""
+    return await _picture(request, slug, "hero")
+
+
 async def _picture(request: AnyRequest, slug: str, kind: str) -> Response[bytes]:
     visitor = Visitor(request, slug)
     content = await visitor.site.database.read(image_of, visitor.program.id, kind)

@@ -9,7 +9,8 @@ from litestar.params import FromPath
 
 from web.foundation.limits import SIGNAGE
 from web.foundation.qr import png, svg
-from web.loyalty.sign import Sign, UnknownLocation, sign_for
+from web.loyalty.location import UnknownLocation
+from web.loyalty.sign import Sign, sign_for
 from web.loyalty.touch import read_arrival
 from web.pages.sent import query
 from web.pages.visitor import AnyRequest, NoSuchProgram, Visitor

@@ -38,6 +38,7 @@ LABELS = {
     "expires": N_("Valid until"),
     "message": N_("Latest message"),
     "no_message": N_("Nothing yet"),
+    "member_since": N_("Member since"),
     "open": N_("Open"),
     "open_card": N_("Open my card"),
     "rewards": N_("My rewards"),
@@ -48,6 +49,13 @@ LABELS = {
     # %@ is where the phone writes the new value
     "points_changed": N_("Your balance is now %@"),
     "tier_changed": N_("Your tier is now %@"),
+}
+# What stands where, unless a merchant decides otherwise.
+PLACES: Mapping[str, tuple[str, ...]] = {
+    "header": ("balance",),
+    "primary": ("next_reward",),
+    "secondary": ("member", "tier", "missing"),
+    "auxiliary": (),
 }
 _PAGES = {
     "open_card": "profile",
@@ -90,6 +98,12 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
     hero_url: str | None = None
     logo_text: str | None = None
     barcode: BarcodeFormat = "qr"
+    # The names of fields, by their place on the front of a loyalty card.
+    places: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=lambda: PLACES)
+    texts: Mapping[str, "OwnText"] = {}
+    back: tuple["OwnText", ...] = ()
+    beacons: tuple["Beacon", ...] = ()
+    max_distance: int | None = None
 
     def __post_init__(self) -> None:
         if not self.locales:
@@ -126,6 +140,23 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.base_url}/{self.slug}/m/{code}"
 
 
+class OwnText(msgspec.Struct, frozen=True, kw_only=True):
+    """A field of the merchant's own, in their languages; `url` makes it a link."""
+
+    label: Texts
+    value: Texts
+    url: str | None = None
+
+
+class Beacon(msgspec.Struct, frozen=True, kw_only=True):
+    """A Bluetooth beacon near which the phone offers the card, and what it says there."""
+
+    uuid: str
+    major: int | None
+    minor: int | None
+    text: Texts
+
+
 class Link(msgspec.Struct, frozen=True, kw_only=True):
     """A link on the card. `label` is the id of one of the design's labels."""
 
@@ -149,7 +180,7 @@ class NextReward(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
-    """A place near which the phone offers the card, and what it says there. Degrees, WGS 84."""
+    """A place near which the phone offers the card, and what it says there in the holder's language. WGS 84."""
 
     latitude: float
     longitude: float
@@ -161,8 +192,9 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
     `number` is empty where nobody is left whose it could be. `headline` is what a coupon gives or what a
     membership is called; `currency` (ISO 4217) is set where the balance is money. `serial` and `token`
-    never change for a pass. `speaks` is the one field whose change the phone may tell of. Raises ValueError for a short token, a date without a zone, another scale,
-    more than ten locations or two links of one label.
+    never change for a pass. `speaks` is the one field whose change the phone may tell of. Raises ValueError
+    for a short token, a date without a zone, another scale, more than ten locations or two links of one
+    label.
     """
 
     kind: Kind = "loyalty"
@@ -176,6 +208,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     member: str | None = None
     headline: str | None = None
     tier: str | None = None
+    member_since: datetime | None = None
     next_reward: NextReward | None = None
     links: tuple[Link, ...] = ()
     expires: datetime | None = None
@@ -183,6 +216,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     locations: tuple[Location, ...] = ()
     message: Message | None = None
     speaks: Voice | None = None
+    # Whether its holder wants to be told of the card near a shop.
+    hears_places: bool = True
 
     def __post_init__(self) -> None:
         if len(self.token) < MIN_TOKEN:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import sha256
 from uuid import UUID
 
+import msgspec
 from sqlalchemy.engine import Connection
 
 from web.foundation.theme import card_colours
@@ -12,7 +14,17 @@ from web.loyalty.preferences import Notifications
 from web.loyalty.program import Program, image_of
 from web.loyalty.quiet_hours import quiet_until
 from web.loyalty.wallet_pass import BALANCE, MESSAGE, TIER, Pass
-from web.wallet.card import Card, Design, Message, NextReward, Voice, own_labels
+from web.wallet.card import (
+    Beacon,
+    Card,
+    Design,
+    Location,
+    Message,
+    NextReward,
+    OwnText,
+    Voice,
+    own_labels,
+)
 from web.wallet.mark import draw_mark
 
 Translate = Callable[[str, str], str]
@@ -21,19 +33,20 @@ Translate = Callable[[str, str], str]
 def design_of(conn: Connection, program: Program, base_url: str, translate: Translate) -> Design:
     """A programme's look for wallets; without a logo of its own it gets its first letter as one."""
     settings = program.settings
-    background, foreground, label = card_colours(settings.brand.colour)
+    chosen = settings.card
+    colours = card_colours(settings.brand.colour, chosen.background, chosen.foreground, chosen.label)
     texts = {language: settings.texts_in(language) for language in settings.languages}
     logo = image_of(conn, program.id, "logo")
-    return Design(
+    design = Design(
         program_id=UUID(program.id),
-        version=program.version,
+        version=0,
         slug=program.slug,
         organization=settings.name,
         name=dict.fromkeys(settings.languages, settings.name),
         description={language: text.gain or settings.name for language, text in texts.items()},
-        background=background,
-        foreground=foreground,
-        label=label,
+        background=colours.background,
+        foreground=colours.foreground,
+        label=colours.label,
         locales=settings.languages,
         labels=own_labels(
             settings.languages,
@@ -41,13 +54,34 @@ def design_of(conn: Connection, program: Program, base_url: str, translate: Tran
             {"points": {language: text.points_name for language, text in texts.items() if text.points_name}},
         ),
         base_url=base_url,
-        logo=logo or draw_mark(settings.name, foreground),
+        logo=logo or draw_mark(settings.name, colours.foreground),
         icon=image_of(conn, program.id, "icon"),
         strip=image_of(conn, program.id, "strip"),
         hero=image_of(conn, program.id, "hero"),
         logo_url=f"{base_url}/{program.slug}/logo.png?v={program.images.get('logo', 'none')[:12]}",
-        logo_text=settings.name,
+        hero_url=_hero_url(program, base_url),
+        logo_text=settings.name if chosen.logo_text is None else chosen.logo_text,
+        barcode=chosen.barcode,
+        places=chosen.places,
+        texts={own.key: OwnText(label=own.label, value=own.value) for own in chosen.texts},
+        back=tuple(OwnText(label=back.title, value=back.text, url=back.url or None) for back in chosen.back),
+        beacons=tuple(
+            Beacon(uuid=beacon.uuid, major=beacon.major, minor=beacon.minor, text=beacon.text)
+            for beacon in chosen.beacons
+        ),
+        max_distance=chosen.max_distance or None,
     )
+    return msgspec.structs.replace(design, version=_number_of(design))
+
+
+def _hero_url(program: Program, base_url: str) -> str | None:
+    picture = program.images.get("hero")
+    return f"{base_url}/{program.slug}/hero.png?v={picture[:12]}" if picture else None
+
+
+def _number_of(design: Design) -> int:
+    """A number that stands for all that a design is: wallets keep by it what they prepared."""
+    return int.from_bytes(sha256(msgspec.json.encode(design)).digest()[:7])
 
 
 def card_of(program: Program, shown: HeldCard) -> Card:
@@ -67,6 +101,7 @@ def card_of(program: Program, shown: HeldCard) -> Card:
             voided=True,
         )
     language = standing.locale if standing.locale in offered else offered[0]
+    wants = shown.notifications or Notifications()
     title = settings.say(standing.next_reward, language) if standing.next_reward else None
     return Card(
         kind=held.kind,
@@ -78,6 +113,16 @@ def card_of(program: Program, shown: HeldCard) -> Card:
         scale=settings.scale,
         member=standing.name,
         tier=settings.say(standing.tier, language) if standing.tier else None,
+        member_since=standing.since,
+        locations=tuple(
+            Location(
+                latitude=shop.latitude,
+                longitude=shop.longitude,
+                text=settings.say(shop.nearby_text, language) or shop.name,
+            )
+            for shop in program.shops
+            if wants.location and shop.latitude is not None and shop.longitude is not None
+        ),
         next_reward=(
             NextReward(title=title, cost=standing.next_reward_cost or 0, missing=standing.missing)
             if title
@@ -85,7 +130,8 @@ def card_of(program: Program, shown: HeldCard) -> Card:
         ),
         voided=held.voided_at is not None,
         message=Message(text=shown.message.text, code=shown.message.code) if shown.message else None,
-        speaks=voice_of(program, held, shown.notifications or Notifications()),
+        speaks=voice_of(program, held, wants),
+        hears_places=wants.location,
     )
 
 

@@ -6,7 +6,7 @@ from alembic import op
 from web.foundation.schema import Id, Moment
 
 revision = "0012"
-down_revision = "0011"
+down_revision = "0013"
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -68,7 +68,9 @@ def _extend_push_message() -> None:
         "update push_message set status = 'notDelivered', "
         "reason = case when status = 'queued' then 'expired' else 'no_pass' end"
     )
-    op.execute("update delivery set state = 'dropped', payload = '{}' where kind = 'push' and state <> 'done'")
+    op.execute(
+        "update delivery set state = 'dropped', payload = '{}' where kind = 'push' and state <> 'done'"
+    )
     for name in ("code", "event_id"):
         there = sa.text(f"{name} is not null")
         op.create_index(

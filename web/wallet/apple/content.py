@@ -13,12 +13,23 @@ from typing import Any
 
 import msgspec
 
-from web.wallet.card import LABELS, Card, Design, Link, Location, rgb
+from web.wallet.card import LABELS, Beacon, Card, Design, Link, Location, rgb
 from web.wallet.text import plain
 
 Field = dict[str, Any]
 
 STYLES = {"loyalty": "storeCard", "gift_card": "storeCard", "coupon": "coupon", "membership": "generic"}
+# What stands where on the other kinds; a loyalty card's places are its merchant's choice.
+_PLACES = {
+    "gift_card": {
+        "header": ("balance",),
+        "primary": ("headline",),
+        "secondary": ("member",),
+        "auxiliary": (),
+    },
+    "coupon": {"header": (), "primary": ("headline",), "secondary": ("member",), "auxiliary": ()},
+    "membership": {"header": (), "primary": ("headline",), "secondary": ("member", "tier"), "auxiliary": ()},
+}
 _BARCODES = {
     "qr": "PKBarcodeFormatQR",
     "aztec": "PKBarcodeFormatAztec",
@@ -48,6 +59,7 @@ class Content:
             locale: [msgspec.Raw(msgspec.json.encode(link)) for link in self._links(pages, locale)]
             for locale in design.locales
         }
+        self._backs = {locale: self._back_texts(locale) for locale in design.locales}
         fixed: dict[str, Any] = {
             "formatVersion": 1,
             "passTypeIdentifier": pass_type_id,
@@ -60,6 +72,8 @@ class Content:
             # A copy shared with a friend would spend the holder's points.
             "sharingProhibited": True,
         }
+        if design.max_distance:
+            fixed["maxDistance"] = design.max_distance
         if design.logo_text:
             fixed["logoText"] = plain(design.logo_text, _NAME_LIMIT)
         self._opening = msgspec.json.encode(fixed)[:-1] + b","
@@ -83,6 +97,8 @@ class Content:
             content["voided"] = True
         if card.locations:
             content["locations"] = [_location(location) for location in card.locations]
+        if card.hears_places and self._design.beacons:
+            content["beacons"] = [self._beacon(beacon, card.locale) for beacon in self._design.beacons]
         return self._opening + msgspec.json.encode(content)[1:]
 
     def _barcode_of(self, card: Card, number: str) -> dict[str, str]:
@@ -101,30 +117,40 @@ class Content:
     def _front(self, card: Card) -> dict[str, list[Field]]:
         """The fields by their place; each key occurs once in a pass. The header is what remains visible
         of a card in Wallet's stack, so the balance stands there."""
-        reward = card.next_reward
-        unit = "points" if card.kind == "loyalty" else "balance"
-        balance = self._field("balance", unit, card.amount(card.balance))
-        header = [self._speaking(balance, card, "points_changed")]
-        primary: list[Field] = []
-        if card.headline:
-            primary = [self._field("headline", "offer", plain(card.headline, _NAME_LIMIT))]
-        elif reward:
-            title = plain(reward.title, _NAME_LIMIT)
-            primary = [self._field("next_reward", "next_reward", title)]
-        secondary = []
-        if card.member:
-            secondary.append(self._field("member", "member", plain(card.member, _NAME_LIMIT)))
-        if card.tier:
-            tier = self._field("tier", "tier", plain(card.tier, _NAME_LIMIT))
-            secondary.append(self._speaking(tier, card, "tier_changed"))
-        if reward:
-            secondary.append(self._field("missing", "missing", card.amount(reward.missing)))
+        places = self._design.places if card.kind == "loyalty" else _PLACES[card.kind]
         return {
-            "headerFields": header if card.kind in ("loyalty", "gift_card") else [],
-            "primaryFields": primary,
-            "secondaryFields": secondary,
-            "auxiliaryFields": [],
+            f"{place}Fields": [field for name in names if (field := self._placed(name, card))]
+            for place, names in places.items()
         }
+
+    def _placed(self, name: str, card: Card) -> Field | None:
+        """One field of the front, or None where this card has nothing to say in it."""
+        reward = card.next_reward
+        match name:
+            case "balance":
+                unit = "points" if card.kind == "loyalty" else "balance"
+                balance = self._field("balance", unit, card.amount(card.balance))
+                return self._speaking(balance, card, "points_changed")
+            case "headline" | "next_reward" if card.headline:
+                return self._field("headline", "offer", plain(card.headline, _NAME_LIMIT))
+            case "next_reward" if reward:
+                title = plain(reward.title, _NAME_LIMIT)
+                return self._field("next_reward", "next_reward", title)
+            case "missing" if reward:
+                return self._field("missing", "missing", card.amount(reward.missing))
+            case "member" if card.member:
+                return self._field("member", "member", plain(card.member, _NAME_LIMIT))
+            case "member_since" if card.member_since:
+                return self._field("member_since", "member_since", _iso(card.member_since)) | _AS_DATE
+            case "tier" if card.tier:
+                tier = self._field("tier", "tier", plain(card.tier, _NAME_LIMIT))
+                return self._speaking(tier, card, "tier_changed")
+            case "card_number":
+                return self._field("card_number", "card_number", plain(card.spaced_number))
+        own = self._design.texts.get(name)
+        if own is None:
+            return None
+        return self._field(f"own_{name}", f"own_{name}", plain(self._design.text(own.value, card.locale)))
 
     def _back(self, card: Card, number: str, expires: str | None) -> list[Field | msgspec.Raw]:
         fields: list[Field | msgspec.Raw] = [self._message(card)] if card.kind == "loyalty" and number else []
@@ -136,7 +162,26 @@ class Content:
             fields += self._pages[card.locale]
         else:
             fields += self._links(card.links or self._design.page_links(), card.locale)
+        return fields + self._backs.get(card.locale, self._backs[self._design.locales[0]])
+
+    def _back_texts(self, locale: str) -> list[Field | msgspec.Raw]:
+        """The merchant's own paragraphs, which are the same on every card of a language."""
+        fields: list[Field | msgspec.Raw] = []
+        for number, own in enumerate(self._design.back):
+            text = plain(self._design.text(own.value, locale))
+            field = self._field(f"back_{number}", f"back_{number}", text)
+            if own.url:
+                field["attributedValue"] = f'<a href="{escape(own.url)}">{escape(text)}</a>'
+            fields.append(msgspec.Raw(msgspec.json.encode(field)))
         return fields
+
+    def _beacon(self, beacon: Beacon, locale: str) -> dict[str, Any]:
+        told = {
+            "proximityUUID": beacon.uuid.upper(),
+            "relevantText": plain(self._design.text(beacon.text, locale)),
+        }
+        numbers = {"major": beacon.major, "minor": beacon.minor}
+        return told | {name: number for name, number in numbers.items() if number is not None}
 
     def _links(self, links: Iterable[Link], locale: str) -> list[Field]:
         opener = escape(plain(self._design.label_text("open", locale)))
@@ -172,6 +217,10 @@ class Content:
 def _localise(design: Design) -> tuple[dict[str, str], dict[str, bytes]]:
     """The key of each label, and the strings files by their path in the pass."""
     named = {label: design.label_texts(label) for label in LABELS}
+    for name, own in design.texts.items():
+        named[f"own_{name}"] = {locale: design.text(own.label, locale) for locale in design.locales}
+    for number, paragraph in enumerate(design.back):
+        named[f"back_{number}"] = {locale: design.text(paragraph.label, locale) for locale in design.locales}
     named["description"] = {locale: design.text(design.description, locale) for locale in design.locales}
     keys: dict[str, str] = {}
     by_key: dict[str, dict[str, str]] = {}

@@ -1,7 +1,9 @@
 """Apple Wallet, as the rest of the app sees it: a design and a card in, a signed pass out."""
 
 from collections import OrderedDict
+from hashlib import sha256
 from threading import Lock
+from typing import TypeVar
 from uuid import UUID
 
 from web.wallet.apple.certificates import Certificates
@@ -10,6 +12,9 @@ from web.wallet.apple.images import render_images
 from web.wallet.apple.package import Package
 from web.wallet.apple.signing import ManifestSigner
 from web.wallet.card import Card, Design
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 MEDIA_TYPE = "application/vnd.apple.pkpass"
 
@@ -28,6 +33,7 @@ class AppleWallet:
         self._signer = ManifestSigner(certificates)
         self._web_service_url = web_service_url
         self._packages: OrderedDict[tuple[UUID, int], Package] = OrderedDict()
+        self._pictures: OrderedDict[bytes, dict[str, bytes]] = OrderedDict()
         self._designs_kept = designs_kept
         self._lock = Lock()
 
@@ -43,9 +49,23 @@ class AppleWallet:
                 self._packages.move_to_end(key)
                 return package
         content = Content(design, self.pass_type_id, self.team_id, self._web_service_url)
-        package = Package(content, render_images(design), self._signer)
+        package = Package(content, self._pictures_of(design), self._signer)
         with self._lock:
-            self._packages[key] = package
-            while len(self._packages) > self._designs_kept:
-                self._packages.popitem(last=False)
+            self._keep(self._packages, key, package)
         return package
+
+    def _pictures_of(self, design: Design) -> dict[str, bytes]:
+        """Drawn once for what they are made of: most changes of a design leave its pictures as they are."""
+        given = (design.logo, design.icon or b"", design.strip or b"", design.background.encode())
+        key = sha256(b"".join(sha256(part).digest() for part in given)).digest()
+        if pictures := self._pictures.get(key):
+            return pictures
+        pictures = render_images(design)
+        with self._lock:
+            self._keep(self._pictures, key, pictures)
+        return pictures
+
+    def _keep(self, kept: OrderedDict[K, V], key: K, value: V) -> None:
+        kept[key] = value
+        while len(kept) > self._designs_kept:
+            kept.popitem(last=False)

@@ -1,0 +1,65 @@
+"""Noticing that a programme's cards look different from now on, and taking that to the phones at a pace."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+from time import monotonic
+
+from web.foundation.database import Database
+from web.foundation.delivery import Delivery, Wait
+from web.loyalty.card_design import newest_design, roll_out, settle_design
+from web.loyalty.programs import Programs
+from web.wallet.design_parts import parts_of
+from web.wallet.designs import Designs
+
+BATCH = 500
+# Shorter than a delivery's lease, so that no second worker thinks this one dead.
+TURN_SECONDS = 20.0
+
+
+@dataclass
+class DesignWatch:
+    """Compares each programme that a process has loaded anew with the last version of its design.
+
+    Whatever changed it, a command, the API or a new release of this program, leads here.
+    """
+
+    database: Database
+    programs: Programs
+    designs: Designs
+    work_to_do: asyncio.Event
+    _seen: dict[str, int] = field(default_factory=dict)
+
+    async def look(self) -> None:
+        for program in self.programs.all():
+            if self._seen.get(program.id) == program.version:
+                continue
+            parts = parts_of(program, await self.designs.of(program))
+            last = await self.database.read(newest_design, program.id)
+            if last is None or last.parts != parts:
+                await self.database.write(settle_design, program.id, parts)
+                self.work_to_do.set()
+            self._seen[program.id] = program.version
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """Rolls designs out, `pace` passes a second: each of their phones comes to fetch its card, all at once if it
+    could."""
+
+    database: Database
+    work_to_do: asyncio.Event
+    pace: int
+
+    async def roll(self, delivery: Delivery) -> None:
+        """Batch after batch; between two turns, and after any interruption, it goes on where it was."""
+        until = monotonic() + TURN_SECONDS
+        most = min(BATCH, self.pace)
+        while monotonic() < until:
+            began = monotonic()
+            moved = await self.database.write(roll_out, delivery.program_id, most)
+            self.work_to_do.set()
+            if not moved:
+                return
+            await asyncio.sleep(max(0.0, moved / self.pace - (monotonic() - began)))
+        raise Wait("there is more to do", timedelta())
