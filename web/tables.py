@@ -29,6 +29,7 @@ from web.loyalty import (
     lot,
     membership,
     multiplier,
+    pass_item,
     personal_data,
     program,
     purchase_record,
@@ -36,6 +37,7 @@ from web.loyalty import (
     redemption,
     referral,
     referral_code,
+    replacing,
     reward,
     session,
     sign,
@@ -45,6 +47,7 @@ from web.loyalty import (
     wallet_pass,
 )
 from web.messages import mailbox_store
+from web.wallet.apple import phone_log
 
 TABLES = (
     address_change.address_change,
@@ -95,7 +98,10 @@ TABLES = (
     touch.touch,
     visit.visit,
     wallet_pass.wallet_pass,
+    pass_item.pass_item,
+    replacing.replaced_number,
     installation.pass_device,
     endpoint.webhook_endpoint,
+    phone_log.phone_log,
 )
 __all__ = ["TABLES", "metadata"]

@@ -12,6 +12,7 @@ from web.foundation.document import Document, object_of
 from web.foundation.schema import Id, is_id
 from web.loyalty.card_message import card_message
 from web.loyalty.customer import customer
+from web.loyalty.pass_item import ITEM, Item, pass_item
 from web.loyalty.preferences import Notifications
 from web.loyalty.program import program
 from web.loyalty.standing import STANDING, Standing, with_standing
@@ -37,6 +38,7 @@ class HeldCard(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing | None
     message: Message | None
     notifications: Notifications | None
+    item: Item | None = None
 
 
 HELD_CARD = Document(
@@ -51,9 +53,15 @@ HELD_CARD = Document(
             else_=object_of(text=card_message.c.text, code=card_message.c.code),
         ),
         notifications=customer.c.notifications,
+        item=case((pass_item.c.id.is_(None), null()), else_=object_of(ITEM)),
     ),
     with_standing(
-        wallet_pass.join(program, program.c.id == wallet_pass.c.program_id).outerjoin(
+        wallet_pass.join(program, program.c.id == wallet_pass.c.program_id)
+        .outerjoin(
+            pass_item,
+            (pass_item.c.program_id == wallet_pass.c.program_id) & (pass_item.c.id == wallet_pass.c.item_id),
+        )
+        .outerjoin(
             customer,
             (customer.c.program_id == wallet_pass.c.program_id)
             & (customer.c.id == wallet_pass.c.customer_id),

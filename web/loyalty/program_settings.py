@@ -12,6 +12,7 @@ import msgspec
 from babel import Locale, UnknownLocaleError
 from msgspec import Meta
 
+from web.foundation.address import BadEmailError, parse_email
 from web.foundation.theme import READABLE, card_colours, contrast
 from web.loyalty.card_settings import CardSettings, check_card
 from web.loyalty.quiet_hours import PATTERN, is_written_well
@@ -199,6 +200,8 @@ class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     tiers: TierRules = TierRules()
     referral: ReferralRules = ReferralRules()
     sender: Sender = Sender()
+    # Who is written to when something of the programme needs a person: one e-mail address, never shown to customers.
+    contact: str = ""
     card: CardSettings = CardSettings()
 
     @property
@@ -232,6 +235,7 @@ def check_program(slug: str, settings: ProgramSettings) -> None:
         *_check_slug(slug),
         *_check_languages(settings),
         *_check_place(settings),
+        *_check_contact(settings.contact),
         *_check_fields(settings),
         *_check_notices(settings.notices),
         *_check_points(settings.points),
@@ -271,6 +275,15 @@ def _check_place(settings: ProgramSettings) -> list[str]:
         ZoneInfo(settings.timezone)
     except (KeyError, ValueError, OSError):
         return [f"timezone: {settings.timezone!r} is unknown; write one like Europe/Madrid."]
+    return []
+
+
+def _check_contact(contact: str) -> list[str]:
+    try:
+        if contact:
+            parse_email(contact)
+    except BadEmailError:
+        return [f"contact: {contact!r} is no e-mail address."]
     return []
 
 

@@ -55,6 +55,8 @@ wallet_pass = Table(
     Column("customer_id", Id, nullable=False),
     Column("platform", String(8), nullable=False),
     Column("kind", String(12), nullable=False),
+    # What it stands for, where that is not the loyalty card: see pass_item.py.
+    Column("item_id", Id),
     # What a phone shows to our web service to prove that it holds the pass.
     Column("token", String(64), nullable=False),
     Column("status", String(12), nullable=False),
@@ -90,7 +92,24 @@ Index(
     sqlite_where=(wallet_pass.c.voided_at.is_(None)) & (wallet_pass.c.kind == "loyalty"),
     postgresql_where=(wallet_pass.c.voided_at.is_(None)) & (wallet_pass.c.kind == "loyalty"),
 )
+_OF_ITEM = (wallet_pass.c.voided_at.is_(None)) & (wallet_pass.c.item_id.is_not(None))
+Index(
+    "uq_wallet_pass_item",
+    wallet_pass.c.program_id,
+    wallet_pass.c.item_id,
+    wallet_pass.c.platform,
+    unique=True,
+    sqlite_where=_OF_ITEM,
+    postgresql_where=_OF_ITEM,
+)
 Index("ix_wallet_pass_customer", wallet_pass.c.program_id, wallet_pass.c.customer_id)
+# Void passes are few; those of erased customers are looked for now and then.
+Index(
+    "ix_wallet_pass_voided",
+    wallet_pass.c.voided_at,
+    sqlite_where=wallet_pass.c.voided_at.is_not(None),
+    postgresql_where=wallet_pass.c.voided_at.is_not(None),
+)
 # A phone names a pass by its serial alone.
 Index("ix_wallet_pass_id", wallet_pass.c.id)
 
@@ -102,6 +121,7 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: str
     platform: Platform
     kind: Kind
+    item_id: str | None
     token: str
     status: str
     version: int
@@ -274,6 +294,7 @@ def pass_row(
         "customer_id": customer_id,
         "platform": platform,
         "kind": "loyalty",
+        "item_id": None,
         "token": random_token(),
         "status": "created",
         "touch_id": touch_id,

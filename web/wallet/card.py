@@ -36,9 +36,9 @@ LABELS = {
     "missing": N_("Still to go"),
     "card_number": N_("Card number"),
     "expires": N_("Valid until"),
+    "member_since": N_("Member since"),
     "message": N_("Latest message"),
     "no_message": N_("Nothing yet"),
-    "member_since": N_("Member since"),
     "open": N_("Open"),
     "open_card": N_("Open my card"),
     "rewards": N_("My rewards"),
@@ -214,10 +214,10 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     expires: datetime | None = None
     voided: bool = False
     locations: tuple[Location, ...] = ()
-    message: Message | None = None
-    speaks: Voice | None = None
     # Whether its holder wants to be told of the card near a shop.
     hears_places: bool = True
+    message: Message | None = None
+    speaks: Voice | None = None
 
     def __post_init__(self) -> None:
         if len(self.token) < MIN_TOKEN:

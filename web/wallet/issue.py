@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.theme import card_colours
 from web.loyalty.held_card import HeldCard
+from web.loyalty.pass_item import Item
 from web.loyalty.preferences import Notifications
 from web.loyalty.program import Program, image_of
 from web.loyalty.quiet_hours import quiet_until
@@ -101,8 +102,10 @@ def card_of(program: Program, shown: HeldCard) -> Card:
             voided=True,
         )
     language = standing.locale if standing.locale in offered else offered[0]
-    wants = shown.notifications or Notifications()
+    if shown.item is not None:
+        return _card_of_item(program, held, shown.item, standing.name, language)
     title = settings.say(standing.next_reward, language) if standing.next_reward else None
+    wants = shown.notifications or Notifications()
     return Card(
         kind=held.kind,
         serial=held.id,
@@ -120,18 +123,18 @@ def card_of(program: Program, shown: HeldCard) -> Card:
                 longitude=shop.longitude,
                 text=settings.say(shop.nearby_text, language) or shop.name,
             )
-            for shop in program.shops
-            if wants.location and shop.latitude is not None and shop.longitude is not None
+            for shop in (program.shops if wants.location else ())
+            if shop.latitude is not None and shop.longitude is not None
         ),
         next_reward=(
             NextReward(title=title, cost=standing.next_reward_cost or 0, missing=standing.missing)
             if title
             else None
         ),
+        hears_places=wants.location,
         voided=held.voided_at is not None,
         message=Message(text=shown.message.text, code=shown.message.code) if shown.message else None,
         speaks=voice_of(program, held, wants),
-        hears_places=wants.location,
     )
 
 
@@ -149,3 +152,22 @@ def voice_of(program: Program, held: Pass, wants: Notifications) -> Voice | None
     if held.voice == TIER and notices.tier and wants.tier:
         return "tier"
     return "balance" if held.voice in (BALANCE, TIER) and notices.balance and wants.balance else None
+
+
+def _card_of_item(program: Program, held: Pass, item: Item, member: str | None, language: str) -> Card:
+    """The card of a coupon, gift card or membership. Money has two decimals in every wallet."""
+    return Card(
+        kind=held.kind,
+        serial=held.id,
+        token=held.token,
+        number=item.number,
+        locale=language,
+        balance=item.amount or 0,
+        scale=2,
+        currency=program.settings.currency,
+        member=member,
+        headline=program.settings.say(item.title, language),
+        expires=item.expires_at,
+        speaks="balance" if item.kind == "gift_card" else None,
+        voided=held.voided_at is not None,
+    )

@@ -6,7 +6,7 @@ from alembic import op
 from web.foundation.schema import Id, Moment
 
 revision = "0012"
-down_revision = "0013"
+down_revision = "0011"
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
