@@ -44,6 +44,7 @@ PARAMETERS = {
     "order": ("The order's id, as you gave it.", "1001"),
     "referral": ("The referral's id.", "0199a1b2-8192-73a4-8e1f-2a3b4c5d6e7f"),
     "kind": ("`logo`, `icon`, `strip` or `hero`.", "logo"),
+    "message": ("The id that the message got when it was taken.", "0199a1b2-5e6f-7071-8b8c-9d0e1f2a3b4c"),
     "pass": ("The pass's id (its serial number), or the customer's id in your own system.", "crm-4711"),
 }
 

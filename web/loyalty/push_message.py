@@ -56,7 +56,7 @@ REASONS: dict[str, str] = {
     "preference": N_("The customer has turned these messages off"),
     "consent": N_("The customer has not agreed to marketing messages"),
     "expired": N_("It could not be sent within a day"),
-    "removed": N_("Pass was removed from the wallet before it could be told"),
+    "untold": N_("No phone could be told of it"),
     "refused": N_("The wallet's vendor refused it"),
 }
 
