@@ -37,6 +37,7 @@ from web.loyalty.consequence import CONSEQUENCE, Consequences
 from web.loyalty.fetches import Fetches
 from web.loyalty.programs import Programs
 from web.loyalty.wallet_pass import APPLE_CARD, GOOGLE_CARD
+from web.messages.card_messages import CardMessages
 from web.messages.deliveries import Messenger, follow_up
 from web.messages.mail import SmtpSender, SmtpServer
 from web.messages.mailbox import MailboxSender
@@ -239,19 +240,21 @@ def make_worker(
         reply_to=site.settings.mail_reply_to,
         operator=site.settings.operator_email,
     )
+    card_messages = CardMessages(site.database, site.programs, site.renderer, tell=None)
     return Worker(
         database=site.database,
         programs=site.programs,
         metrics=site.metrics,
         handlers={
             **messenger.handlers(),
+            **card_messages.handlers(),
             **Courier(site.database, site.sealer, outgoing).handlers(),
             CONSEQUENCE: Consequences(site.database, site.programs).draw,
             APPLE_CARD: AppleCards(site.database, pusher).tell,
             GOOGLE_CARD: google.store,
             DESIGN_ROLLOUT: Rollouts(site.database, site.work_to_do, site.settings.rollout_per_second).roll,
         },
-        follow_ups=[follow_up, envelope.follow_up, consequence.follow_up],
+        follow_ups=[follow_up, card_messages.follow_up, envelope.follow_up, consequence.follow_up],
         work_to_do=site.work_to_do,
         clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
         slow=frozenset((envelope.WEBHOOK, APPLE_CARD, GOOGLE_CARD, DESIGN_ROLLOUT)),

@@ -45,6 +45,7 @@ PARAMETERS = {
     "referral": ("The referral's id.", "0199a1b2-8192-73a4-8e1f-2a3b4c5d6e7f"),
     "item": ("The pass's id, or your own reference.", "gift-77"),
     "kind": ("`logo`, `icon`, `strip` or `hero`.", "logo"),
+    "message": ("The id that the message got when it was taken.", "0199a1b2-5e6f-7071-8b8c-9d0e1f2a3b4c"),
     "pass": ("The pass's id (its serial number), or the customer's id in your own system.", "crm-4711"),
 }
 

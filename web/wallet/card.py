@@ -192,8 +192,9 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
     `number` is empty where nobody is left whose it could be. `headline` is what a coupon gives or what a
     membership is called; `currency` (ISO 4217) is set where the balance is money. `serial` and `token`
-    never change for a pass. `speaks` is the one field whose change the phone may tell of. Raises ValueError for a short token, a date without a zone, another scale,
-    more than ten locations or two links of one label.
+    never change for a pass. `speaks` is the one field whose change the phone may tell of. Raises ValueError
+    for a short token, a date without a zone, another scale, more than ten locations or two links of one
+    label.
     """
 
     kind: Kind = "loyalty"
