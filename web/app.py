@@ -156,12 +156,13 @@ async def _life(
     app.state.site = site
     async with httpx.AsyncClient() as client:
         mail, sms = senders(settings, database, client)
-        outgoing, pusher = make_outgoing(settings), open_pusher(settings)
+        outgoing = make_outgoing(settings)
         site.google_cards = google_cards(site, client)
         site.google_callbacks = google_callbacks(site, client)
         handset = open_handset(settings, client) if settings.development else None
         if handset is not None:
             app.state.handset, site.handed = handset, handset.hand
+        pusher: Pusher | None = open_pusher(settings) or handset
         worker = make_worker(site, mail, sms, site.google_cards, outgoing, pusher)
         tasks = [asyncio.create_task(keep_current(site))]
         if settings.worker:
