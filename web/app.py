@@ -13,6 +13,9 @@ from litestar import Litestar, Request, Response, asgi
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from web.api import ROUTES, problems
+from web.demo import phone_page
+from web.demo.handset import Handset
+from web.demo.phone import through
 from web.foundation.assets import Assets
 from web.foundation.database import Database, DatabaseUnreachable, open_database
 from web.foundation.languages import Catalogues
@@ -30,8 +33,9 @@ from web.loyalty.card_design import DESIGN_ROLLOUT
 from web.loyalty.chores import chores
 from web.loyalty.clock import Clock
 from web.loyalty.consequence import CONSEQUENCE, Consequences
+from web.loyalty.fetches import Fetches
 from web.loyalty.programs import Programs
-from web.loyalty.wallet_pass import GOOGLE_CARD
+from web.loyalty.wallet_pass import APPLE_CARD, GOOGLE_CARD
 from web.messages.deliveries import Messenger, follow_up
 from web.messages.mail import SmtpSender, SmtpServer
 from web.messages.mailbox import MailboxSender
@@ -42,13 +46,17 @@ from web.migrations import head_revision
 from web.pages import PAGES, dev_mailbox, errors
 from web.pages.forms import LONGEST_FORM
 from web.pages.site import Site
+from web.passkit import PASSKIT
+from web.passkit import calls as passkit
 from web.settings import Settings, load_settings
+from web.wallet.apple.deliveries import AppleCards
+from web.wallet.apple.push import Pusher
 from web.wallet.design_rollout import DesignWatch, Rollouts
 from web.wallet.designs import Designs
 from web.wallet.google.client import GoogleClient
 from web.wallet.google.deliveries import GoogleCards
 from web.wallet.google.development import is_development
-from web.wallets import google_account, open_apple, open_google
+from web.wallets import google_account, open_apple, open_google, open_pusher
 from web.worker import Worker
 
 log = structlog.get_logger("app")
@@ -61,7 +69,7 @@ def create_app(
     settings: Settings | None = None,
     *,
     connect: Callable[..., Database] = open_database,
-    routes: Sequence[Any] = (*PAGES, *ROUTES),
+    routes: Sequence[Any] = (*PAGES, *ROUTES, *PASSKIT),
 ) -> ASGIApp:
     """The application for an ASGI server: the shell around Litestar.
 
@@ -76,7 +84,7 @@ def create_app(
     app = Litestar(
         route_handlers=[
             *routes,
-            *(dev_mailbox.ROUTES if settings.development else ()),
+            *((*dev_mailbox.ROUTES, *phone_page.ROUTES) if settings.development else ()),
             asgi("/assets", is_mount=True, copy_scope=False)(assets.asgi),
         ],
         exception_handlers={Exception: answer_error},
@@ -89,6 +97,8 @@ def create_app(
     async def refuse(status: int, scope: Scope, receive: Receive, send: Send) -> None:
         if problems.is_api(scope["path"]):
             await problems.refuse(settings.base_url, status, scope, receive, send)
+        elif passkit.is_passkit(scope["path"]):
+            await passkit.refuse(status, scope, receive, send)
         else:
             await errors.refuse(app.state.site, status, scope, receive, send)
 
@@ -103,10 +113,18 @@ def create_app(
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """A problem document for programs, a page for people."""
+    """A problem document for programs, a status for phones, a page for people."""
+    if passkit.is_passkit(request.scope["path"]):
+        return passkit.answer_error(error)
     if problems.is_api(request.scope["path"]):
         return problems.answer_problem(request, error, request.app.state.site.settings.base_url)
     return errors.answer_error(request, error)
+
+
+def open_handset(settings: Settings, client: httpx.AsyncClient) -> Handset:
+    """Development's emulated phone, which asks this very server."""
+    data = settings.data_dir
+    return Handset(through(client), settings.base_url, data / "phone", data / "signing")
 
 
 def load_assets(settings: Settings) -> Assets:
@@ -134,8 +152,11 @@ async def _life(
     app.state.site = site
     async with httpx.AsyncClient() as client:
         mail, sms = senders(settings, database, client)
-        outgoing = make_outgoing(settings)
-        worker = make_worker(site, mail, sms, client, outgoing)
+        outgoing, pusher = make_outgoing(settings), open_pusher(settings)
+        handset = open_handset(settings, client) if settings.development else None
+        if handset is not None:
+            app.state.handset, site.handed = handset, handset.hand
+        worker = make_worker(site, mail, sms, client, outgoing, pusher)
         tasks = [asyncio.create_task(keep_current(site))]
         if settings.worker:
             tasks.append(asyncio.create_task(worker.run()))
@@ -149,11 +170,16 @@ async def _life(
         finally:
             worker.stop()
             tasks[0].cancel()
+            if handset is not None:
+                await handset.close()
             # The worker's round under way ends before what it works with is closed.
             await asyncio.gather(*tasks, return_exceptions=True)
             await mail.close()
             await sms.close()
             await outgoing.close()
+            await site.fetches.close()
+            if pusher is not None:
+                await pusher.close()
             await database.close()
 
 
@@ -168,6 +194,7 @@ def make_site(
     sealer = Sealer(settings.secret_keys)
     return Site(
         designs=Designs(database, settings.base_url, renderer.text),
+        fetches=Fetches(database),
         settings=settings,
         database=database,
         programs=Programs(database, sealer),
@@ -187,7 +214,12 @@ def make_outgoing(settings: Settings) -> Outgoing:
 
 
 def make_worker(
-    site: Site, mail: Sender, sms: Sender, client: httpx.AsyncClient, outgoing: Outgoing
+    site: Site,
+    mail: Sender,
+    sms: Sender,
+    client: httpx.AsyncClient,
+    outgoing: Outgoing,
+    pusher: Pusher | None,
 ) -> Worker:
     """The worker of a process, with every vendor's and every channel's part in it."""
     messenger = Messenger(
@@ -210,13 +242,14 @@ def make_worker(
             **messenger.handlers(),
             **Courier(site.database, site.sealer, outgoing).handlers(),
             CONSEQUENCE: Consequences(site.database, site.programs).draw,
+            APPLE_CARD: AppleCards(site.database, pusher).tell,
             GOOGLE_CARD: google_cards(site, client).store,
             DESIGN_ROLLOUT: Rollouts(site.database, site.work_to_do, site.settings.rollout_per_second).roll,
         },
         follow_ups=[follow_up, envelope.follow_up, consequence.follow_up],
         work_to_do=site.work_to_do,
         clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
-        slow=frozenset((envelope.WEBHOOK, GOOGLE_CARD, DESIGN_ROLLOUT)),
+        slow=frozenset((envelope.WEBHOOK, APPLE_CARD, GOOGLE_CARD, DESIGN_ROLLOUT)),
     )
 
 

@@ -2,7 +2,8 @@
 
 from web.settings import Settings
 from web.wallet.apple.certificates import P12_SUFFIXES, Certificates, load_p12, load_pem
-from web.wallet.apple.development import development_certificates
+from web.wallet.apple.development import development_certificates, is_development
+from web.wallet.apple.push import APPLE_URL, ApplePusher, Pusher
 from web.wallet.apple.wallet import AppleWallet
 from web.wallet.google.account import ServiceAccount, load_account
 from web.wallet.google.development import development_account
@@ -20,6 +21,19 @@ def open_apple(settings: Settings) -> AppleWallet | None:
     # Phones refuse a pass whose update service is not https.
     service = f"{settings.base_url}/passkit" if settings.https else None
     return AppleWallet(certificates, web_service_url=service)
+
+
+def open_pusher(settings: Settings) -> Pusher | None:
+    """What tells phones of changes; None where there is no certificate that Apple could know.
+
+    Raises: CertificateError, with the file and what is wrong with it.
+    """
+    certificates = apple_certificates(settings)
+    if certificates is None:
+        return None
+    if is_development(certificates.certificate) and settings.apns_url == APPLE_URL:
+        return None
+    return ApplePusher(certificates, settings.apns_url)
 
 
 def open_google(settings: Settings) -> GoogleWallet | None:

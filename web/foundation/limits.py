@@ -49,6 +49,13 @@ API_CUSTOMER = Rule("api_customer", "120/minute")
 API_CODE = Rule("api_code", "240/minute")
 # Keys have 256 random bits: whoever tries sixty bad ones a minute is lost or guessing.
 API_STRANGER = Rule("api_stranger", "60/minute")
+# A card is on a few phones, and each fetches it once for a change; each time costs us a signature.
+PHONE_FETCH = Rule("phone_fetch", "600/minute")
+# Tokens have 256 random bits. A restored phone asks for passes that are gone; a carrier's network has many phones.
+PHONE_STRANGER = Rule("phone_stranger", "600/minute")
+# Phones complain when something is wrong, and all of a roll-out's with the same words: some are enough.
+PHONE_LOG = Rule("phone_log", "30/minute")
+PHONE_LOG_ALL = Rule("phone_log_all", "1200/10minutes")
 
 
 class TooMany(Exception):

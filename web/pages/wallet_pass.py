@@ -3,8 +3,6 @@
 Apple's is a file, Google's the way to its save page.
 """
 
-import asyncio
-
 from litestar import Response, get
 from litestar.params import FromPath
 from sqlalchemy.engine import Connection
@@ -14,6 +12,7 @@ from web.loyalty.held_card import find_held_card
 from web.loyalty.session import Session, find_session
 from web.loyalty.visit import Visit, find_visit
 from web.loyalty.wallet_pass import Platform, mark_handed, pass_for
+from web.pages.site import Handed
 from web.pages.visitor import AnyRequest, NotYet, Visitor
 from web.wallet.apple.wallet import MEDIA_TYPE
 from web.wallet.google.save_link import LinkTooLongError
@@ -57,18 +56,20 @@ async def hand_over(
         if site.google is None:
             return visitor.redirect("/card")
         try:
-            return visitor.redirect_out(
-                site.google.save_url(design, card, stored=shown.held.stored_at is not None)
-            )
+            save_url = site.google.save_url(design, card, stored=shown.held.stored_at is not None)
         except LinkTooLongError as error:
             # Very long names: the card has to be stored at Google first, and is on its way there.
             site.work_to_do.set()
             raise NotYet from error
+        if site.handed:
+            site.handed(Handed(serial=pass_id, save_url=save_url))
+        return visitor.redirect_out(save_url)
     if site.apple is None:
         return visitor.redirect("/card")
     # The first pass of a design draws its pictures, which takes a while and must not hold up the others.
-    await asyncio.to_thread(site.apple.prepare, design)
-    package = site.apple.package(design, card)
+    package = (await site.apple.ready(design)).build(card)
+    if site.handed:
+        site.handed(Handed(serial=pass_id, package=package, token=shown.held.token))
     return Response(
         package,
         status_code=200,

@@ -4,7 +4,6 @@ import asyncio
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from time import monotonic, time
-from typing import Literal
 
 import httpx
 import jwt
@@ -16,7 +15,7 @@ API_URL = "https://walletobjects.googleapis.com/walletobjects/v1"
 TOKEN_URL = "https://oauth2.googleapis.com/token"
 SCOPE = "https://www.googleapis.com/auth/wallet_object.issuer"
 
-Resource = Literal["loyaltyClass", "loyaltyObject"]
+Resource = str  # "loyaltyClass", "offerObject" …: see kinds.py
 
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _ASSERTION_SECONDS = 3600  # the longest that Google grants

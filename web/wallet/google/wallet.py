@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from web.wallet.card import Card, Design
 from web.wallet.google.account import ServiceAccount
 from web.wallet.google.client import GoogleClient
-from web.wallet.google.objects import loyalty_class, loyalty_object
+from web.wallet.google.kinds import FAMILIES
 from web.wallet.google.save_link import fat_link, skinny_link
 
 
 class GoogleWallet:
-    """Issues loyalty cards for one issuer. `origins` are the sites that show the save link.
+    """Issues passes of every kind for one issuer. `origins` are the sites that show the save link.
 
-    `callback_url` hears of saves and removals. Every method raises UnsupportedKindError for a card of
-    another kind.
+    `callback_url` hears of saves and removals.
     """
 
     def __init__(
@@ -33,17 +32,17 @@ class GoogleWallet:
         With `stored`, after `store`, it only names the card and is always short. Without, it brings the
         card along; raises LinkTooLongError when that does not fit: then store the card first.
         """
-        content = loyalty_object(design, card, self._issuer_id)
+        family = FAMILIES[card.kind]
+        content = family.object_of(design, card, self._issuer_id)
         if stored:
-            return skinny_link(self._account, self._origins, content)
-        program = loyalty_class(design, self._issuer_id, self._callback_url)
-        return fat_link(self._account, self._origins, program, content)
+            return skinny_link(self._account, self._origins, family.name, content)
+        program = family.class_of(design, card, self._issuer_id, self._callback_url)
+        return fat_link(self._account, self._origins, family.name, program, content)
 
     async def store(self, client: GoogleClient, design: Design, card: Card) -> None:
-        """Stores or updates a card at Google, and its programme's class before it. Raises GoogleError."""
-        await self.store_design(client, design)
-        await client.store("loyaltyObject", loyalty_object(design, card, self._issuer_id))
-
-    async def store_design(self, client: GoogleClient, design: Design) -> None:
-        """Stores or updates the class alone, as a changed design asks for. Raises GoogleError."""
-        await client.store("loyaltyClass", loyalty_class(design, self._issuer_id, self._callback_url))
+        """Stores or updates a card at Google, and its class before it. Raises GoogleError."""
+        family = FAMILIES[card.kind]
+        await client.store(
+            f"{family.name}Class", family.class_of(design, card, self._issuer_id, self._callback_url)
+        )
+        await client.store(f"{family.name}Object", family.object_of(design, card, self._issuer_id))
