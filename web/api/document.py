@@ -22,7 +22,8 @@ Everything that a merchant's own systems need of a loyalty programme.
 A key comes as `api-key: …` or as `Authorization: Bearer …`; `python -m web key api create` makes the first one. \
 `{program}` is the programme's UUID or its slug. Every write takes an `Idempotency-Key`: asked again with the same \
 key and the same body, it answers the same, byte for byte, and does nothing more, for seven days. Lists come in pages: \
-`nextCursor` of one is the `cursor` of the next. Every failure is a problem document that says what to change."""
+`nextCursor` of one is the `cursor` of the next. A browser on another site calls with a customer's token, from an \
+origin that the programme's settings list. Every failure is a problem document that says what to change."""
 
 PARAMETERS = {
     "program": ("The programme's UUID or slug.", "brewbar"),
