@@ -5,6 +5,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+
 from sqlalchemy import Connection, text
 
 from tests.support.rows import in_database

@@ -1,4 +1,4 @@
-"""A scripted week of a programme with phones: what a merchant, customers and accidents do, and what is so afterwards."""
+"""A scripted week of a programme with phones: what a merchant, customers and accidents do, and what is so then."""
 
 import asyncio
 import contextlib

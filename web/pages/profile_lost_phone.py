@@ -1,4 +1,4 @@
-"""A phone that is gone: the card on it becomes worthless, a new one is there at once. Needs a fresh proof of the inbox."""
+"""A phone that is gone: the card on it is worthless, a new one is there at once. Needs a fresh proof of the inbox."""
 
 from litestar import Response, get, post
 from litestar.params import FromPath
