@@ -30,7 +30,7 @@ from web.foundation.shell import Shell
 from web.integrations.webhooks import envelope
 from web.integrations.webhooks.courier import Courier
 from web.loyalty import consequence
-from web.loyalty.card_design import DESIGN_ROLLOUT
+from web.loyalty.card_design import APPLE_CARDS, DESIGN_ROLLOUT
 from web.loyalty.chores import chores
 from web.loyalty.clock import Clock
 from web.loyalty.consequence import CONSEQUENCE, Consequences
@@ -53,7 +53,7 @@ from web.passkit import calls as passkit
 from web.settings import Settings, load_settings
 from web.wallet.apple.deliveries import AppleCards
 from web.wallet.apple.push import Pusher
-from web.wallet.design_rollout import DesignWatch, Rollouts
+from web.wallet.design_rollout import AppleBatches, DesignWatch, Rollouts
 from web.wallet.designs import Designs
 from web.wallet.google.callback_keys import RootKeys
 from web.wallet.google.callbacks import GoogleCallbacks
@@ -252,13 +252,14 @@ def make_worker(
             **Courier(site.database, site.sealer, outgoing).handlers(),
             CONSEQUENCE: Consequences(site.database, site.programs).draw,
             APPLE_CARD: AppleCards(site.database, pusher).tell,
+            APPLE_CARDS: AppleBatches(site.database, pusher).tell,
             GOOGLE_CARD: google.store,
             DESIGN_ROLLOUT: Rollouts(site.database, site.work_to_do, site.settings.rollout_per_second).roll,
         },
         follow_ups=[follow_up, card_messages.follow_up, envelope.follow_up, consequence.follow_up],
         work_to_do=site.work_to_do,
         clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
-        slow=frozenset((envelope.WEBHOOK, APPLE_CARD, GOOGLE_CARD, DESIGN_ROLLOUT)),
+        slow=frozenset((envelope.WEBHOOK, APPLE_CARD, APPLE_CARDS, GOOGLE_CARD, DESIGN_ROLLOUT)),
     )
 
 
