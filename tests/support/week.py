@@ -38,7 +38,7 @@ from web.loyalty.event import CARD_INSTALLED, CARD_UNINSTALLED, event, pass_over
 from web.loyalty.held_card import find_held_card
 from web.loyalty.ledger import AVAILABLE, ledger_entry
 from web.loyalty.program import Program, change_program, load_program
-from web.loyalty.wallet_pass import find_pass, passes_changed, void_passes, wallet_pass
+from web.loyalty.wallet_pass import find_pass, void_passes, wallet_pass
 from web.wallet.apple.content import Content
 from web.wallet.apple.development import ROOT
 from web.wallet.issue import card_of, design_of
@@ -197,7 +197,7 @@ class Week:
         await asyncio.gather(
             self.merchant.change("decrease", {each.customer_id: 10 for each in self._some(0.5)}, "A pastry"),
             self._each(orders, self._buy_and_return, at_once=4),
-            # self._each(self._some(0.1), self._tell, at_once=4),
+            self._each(self._some(0.1), self._tell, at_once=4),
         )
         self.losses.delay = 0.0
 
@@ -209,7 +209,6 @@ class Week:
             settings = program.settings
             brand = msgspec.structs.replace(settings.brand, colour="#14532d")
             change_program(conn, program.slug, msgspec.structs.replace(settings, brand=brand))
-            passes_changed(conn, program.id, wallet_pass.c.voided_at.is_(None))
 
         await asyncio.gather(
             self._earn(self._some(0.3), 1, 20),

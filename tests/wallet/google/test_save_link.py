@@ -68,7 +68,8 @@ async def test_a_skinny_link_names_what_google_holds(
     link = wallet.save_url(design(), card(), stored=True)
     with pytest.raises(RefusalError):
         google.save(link)
-    await wallet.store(client, design(), card())
+    for part in (wallet.class_of(design(), card()), wallet.object_of(design(), card())):
+        await client.insert(part.resource, part.content)
     held = google.save(link)
     assert held["linksModuleData"]["uris"][0]["uri"] == "https://club.example/brewbar/profile"
     assert held["textModulesData"][1]["body"] == "7.655"
