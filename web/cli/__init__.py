@@ -2,7 +2,19 @@
 
 import click
 
-from web.cli import api_keys, clock, designs, ledger, programs, referrals, serving, support, texts, webhooks
+from web.cli import (
+    api_keys,
+    clock,
+    designs,
+    ledger,
+    phones,
+    programs,
+    referrals,
+    serving,
+    support,
+    texts,
+    webhooks,
+)
 from web.cli.base import Context, Sentences
 from web.settings import load_settings
 
@@ -30,6 +42,7 @@ for _command in (
     designs.design,
     referrals.referral,
     ledger.ledger,
+    phones.passkit,
     webhooks.webhook,
     texts.mails,
     texts.translate,
