@@ -8,6 +8,7 @@ import httpx
 
 from web.app import (
     first_load,
+    google_cards,
     keep_current,
     load_assets,
     load_renderer,
@@ -19,6 +20,7 @@ from web.app import (
 from web.foundation.database import open_database
 from web.foundation.logs import configure_logs
 from web.settings import Settings
+from web.wallets import open_pusher
 
 
 async def run_worker(settings: Settings) -> None:
@@ -29,8 +31,8 @@ async def run_worker(settings: Settings) -> None:
     site = make_site(settings, database, load_renderer(assets, development=False), assets)
     async with httpx.AsyncClient() as client:
         mail, sms = senders(settings, database, client)
-        outgoing = make_outgoing(settings)
-        worker = make_worker(site, mail, sms, client, outgoing)
+        outgoing, pusher = make_outgoing(settings), open_pusher(settings)
+        worker = make_worker(site, mail, sms, google_cards(site, client), outgoing, pusher)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, worker.stop)
@@ -45,4 +47,6 @@ async def run_worker(settings: Settings) -> None:
             await mail.close()
             await sms.close()
             await outgoing.close()
+            if pusher is not None:
+                await pusher.close()
             await database.close()

@@ -38,6 +38,10 @@ SECRET = frozenset(
 
 
 BASE_URL = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?")
+# To Apple's sandbox every phone's token looks like nobody's, and so every phone would be forgotten.
+APNS_URL = re.compile(
+    r"https://(?!api\.(sandbox|development)\.)([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?"
+)
 
 
 class SettingsError(Exception):
@@ -81,6 +85,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_timeout: float = 20.0
     mail_from: str = ""
     mail_reply_to: str = ""
+    # Who runs this installation, and is told of what needs a person where a programme names nobody.
+    operator_email: str = ""
 
     # A plain HTTP provider: {to}, {text} and {id} in the body are filled in.
     sms_url: str = ""
@@ -96,11 +102,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     apple_key: Path | None = None
     apple_key_password: str = ""
     apple_intermediate: Path | None = None
+    # Where phones are told of changes. Passes are pushed to by production's service only.
+    apns_url: str = "https://api.push.apple.com"
 
     google_issuer: str = "3388000000000000000"
     google_credentials: Path | None = None
     google_api_url: str = "https://walletobjects.googleapis.com/walletobjects/v1"
     google_token_url: str = "https://oauth2.googleapis.com/token"
+    # Where Google publishes the keys that sign what it tells of saved and removed cards.
+    google_keys_url: str = "https://pay.google.com/gp/m/issuer/keys"
 
     # To how many passes a second a changed design is taken: each of their phones then fetches its card.
     rollout_per_second: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 500
@@ -244,6 +254,10 @@ def _contradictions(settings: Settings) -> list[str]:
             problems.append(f"PASITO_TRUSTED_PROXIES: {network!r} is no network like 10.0.0.0/8.")
     if settings.limits_url and not re.match("(redis|valkey)s?://", settings.limits_url):
         problems.append("PASITO_LIMITS_URL: begin it with redis:// or valkey://, or leave it empty.")
+    if not APNS_URL.fullmatch(settings.apns_url):
+        problems.append(
+            "PASITO_APNS_URL: give an address like https://api.push.apple.com; passes know no sandbox."
+        )
     if settings.sms_url and "{to}" not in settings.sms_body:
         problems.append("PASITO_SMS_BODY: say where {to} and {text} go in what the provider is sent.")
     if not settings.development:

@@ -2,7 +2,8 @@
 
 from web.settings import Settings
 from web.wallet.apple.certificates import P12_SUFFIXES, Certificates, load_p12, load_pem
-from web.wallet.apple.development import development_certificates
+from web.wallet.apple.development import development_certificates, is_development
+from web.wallet.apple.push import APPLE_URL, ApplePusher, Pusher
 from web.wallet.apple.wallet import AppleWallet
 from web.wallet.google.account import ServiceAccount, load_account
 from web.wallet.google.development import development_account
@@ -22,6 +23,19 @@ def open_apple(settings: Settings) -> AppleWallet | None:
     return AppleWallet(certificates, web_service_url=service)
 
 
+def open_pusher(settings: Settings) -> Pusher | None:
+    """What tells phones of changes; None where there is no certificate that Apple could know.
+
+    Raises: CertificateError, with the file and what is wrong with it.
+    """
+    certificates = apple_certificates(settings)
+    if certificates is None:
+        return None
+    if is_development(certificates.certificate) and settings.apns_url == APPLE_URL:
+        return None
+    return ApplePusher(certificates, settings.apns_url)
+
+
 def open_google(settings: Settings) -> GoogleWallet | None:
     """Google Wallet, or None in production without a service account.
 
@@ -30,7 +44,12 @@ def open_google(settings: Settings) -> GoogleWallet | None:
     account = google_account(settings)
     if account is None:
         return None
-    return GoogleWallet(account, settings.google_issuer, origins=(settings.origin,))
+    return GoogleWallet(
+        account,
+        settings.google_issuer,
+        origins=(settings.origin,),
+        callback_url=f"{settings.base_url}/webhooks/google-wallet",
+    )
 
 
 def apple_certificates(settings: Settings) -> Certificates | None:

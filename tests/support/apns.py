@@ -235,8 +235,7 @@ class _Connection(asyncio.Protocol):
         self._is_going = False
         self._highest = 0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: Any) -> None:
         self._transport = transport
         certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
         if transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2" or not certificate:
@@ -334,7 +333,7 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def _flush(self) -> None:
-        if data := self._h2.data_to_send():
+        if (data := self._h2.data_to_send()) and not self._transport.is_closing():
             self._transport.write(data)
 
 

@@ -12,8 +12,7 @@ import socket
 import ssl
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from time import monotonic
 
@@ -21,13 +20,14 @@ import httpcore
 import httpx
 import msgspec
 
+from web.foundation.retry_after import wait_asked_for
+
 OVERALL_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
 # What is left of an answer is read only so that the connection can be used again.
 DRAIN_SECONDS, DRAIN_BYTES = 1.0, 4096
 ADDRESSES_TRIED = 3
 LONGEST_URL = 2000
-LONGEST_WAIT = timedelta(days=1)
 HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 USUAL_PORTS = frozenset((80, 443, 8443))
 
@@ -210,17 +210,8 @@ async def _drain(response: httpcore.Response) -> None:
 
 
 def _wait_asked_for(response: httpcore.Response) -> timedelta | None:
-    """Retry-After, seconds or a date (RFC 9110, 10.2.3), at most a day."""
     value = next((raw for name, raw in response.headers if name.lower() == b"retry-after"), b"")
-    text = value.decode("latin-1").strip()
-    if text.isascii() and text.isdigit():
-        return min(timedelta(seconds=int(text[:9])), LONGEST_WAIT)
-    try:
-        until = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return min(max(until - datetime.now(UTC), timedelta()), LONGEST_WAIT)
+    return wait_asked_for(value.decode("latin-1").strip())
 
 
 def _why(error: Exception) -> str:

@@ -13,6 +13,7 @@ from web.loyalty.due import expire_due, release_due, warn_due
 from web.loyalty.held_tier import close_due, due_tiers
 from web.loyalty.installation import forget_phones_of_nobody
 from web.loyalty.lot import whose_lots_are_due
+from web.loyalty.pass_item import due_items, void_item
 from web.loyalty.redeeming import lapse
 from web.loyalty.redemption import due_redemptions
 
@@ -25,6 +26,11 @@ def chores(sealer: Sealer) -> tuple[Chore, ...]:
         Chore(name="warn of expiry", find=partial(whose_lots_are_due, what="warning"), do=warn_due),
         Chore(name="give back what was not redeemed", find=due_redemptions, do=lapse),
         Chore(name="expire coupons", find=due_coupons, do=expire),
+        Chore(
+            name="expire passes",
+            find=due_items,
+            do=lambda conn, program, item_id, now: void_item(conn, program.id, item_id),
+        ),
         Chore(name="close tier cycles", find=due_tiers, do=close_due),
         Chore(
             name="birthdays",
