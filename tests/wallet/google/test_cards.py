@@ -1,4 +1,4 @@
-"""Cards at Google, told of over REST: what is told, when, and what is left there in the end. On both databases."""
+"""Cards at Google, told of over REST: what is told, when, and what is left there in the end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import delete
 from sqlalchemy.engine import Connection
 
+from tests.conftest import BOTH, Fresh
 from tests.loyalty.people import new_customer
 from tests.support.google import Google
 from tests.support.ledger import change_points
@@ -105,6 +106,15 @@ async def worker_of(
 
 
 @pytest.fixture
+def database_url(request: pytest.FixtureRequest, fresh_database: Fresh) -> str:
+    """SQLite where only Google is looked at; `on_both` says where the database decides."""
+    return fresh_database(getattr(request, "param", "sqlite"))
+
+
+on_both = pytest.mark.parametrize("database_url", BOTH, indirect=True)
+
+
+@pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient() as opened:
         yield opened
@@ -128,6 +138,7 @@ async def desk(
     return Desk(database, program, google, cards, customer_id, held)
 
 
+@on_both
 async def test_a_card_is_told_of_once_and_then_of_what_changed(desk: Desk) -> None:
     assert await desk.deliver() == ["POST loyaltyClass", "POST loyaltyObject"]
     assert desk.object["accountName"] == NAME
@@ -291,6 +302,7 @@ async def test_a_lost_answer_does_no_harm(desk: Desk) -> None:
     assert desk.object["loyaltyPoints"]["balance"] == {"int": 7}
 
 
+@on_both
 async def test_of_two_workers_the_older_content_does_not_stay(desk: Desk) -> None:
     """One that was slow arrives after the newer one; it notices, and the next look puts things right."""
     await desk.deliver()
@@ -349,6 +361,7 @@ async def test_where_the_phone_was_lit_up_often_enough_the_card_changes_quietly(
     assert "notifyPreference" not in desk.last_body()
 
 
+@on_both
 async def test_placing_a_card_leaves_alone_what_is_there(desk: Desk) -> None:
     shown = await find_held_card(desk.database, desk.held.id)
     assert shown is not None
