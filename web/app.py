@@ -30,13 +30,14 @@ from web.foundation.shell import Shell
 from web.integrations.webhooks import envelope
 from web.integrations.webhooks.courier import Courier
 from web.loyalty import consequence
-from web.loyalty.card_design import DESIGN_ROLLOUT
+from web.loyalty.card_design import APPLE_CARDS, DESIGN_ROLLOUT
 from web.loyalty.chores import chores
 from web.loyalty.clock import Clock
 from web.loyalty.consequence import CONSEQUENCE, Consequences
 from web.loyalty.fetches import Fetches
 from web.loyalty.programs import Programs
 from web.loyalty.wallet_pass import APPLE_CARD, GOOGLE_CARD
+from web.messages.card_messages import CardMessages
 from web.messages.deliveries import Messenger, follow_up
 from web.messages.mail import SmtpSender, SmtpServer
 from web.messages.mailbox import MailboxSender
@@ -52,7 +53,7 @@ from web.passkit import calls as passkit
 from web.settings import Settings, load_settings
 from web.wallet.apple.deliveries import AppleCards
 from web.wallet.apple.push import Pusher
-from web.wallet.design_rollout import DesignWatch, Rollouts
+from web.wallet.design_rollout import AppleBatches, DesignWatch, Rollouts
 from web.wallet.designs import Designs
 from web.wallet.google.callback_keys import RootKeys
 from web.wallet.google.callbacks import GoogleCallbacks
@@ -155,12 +156,13 @@ async def _life(
     app.state.site = site
     async with httpx.AsyncClient() as client:
         mail, sms = senders(settings, database, client)
-        outgoing, pusher = make_outgoing(settings), open_pusher(settings)
+        outgoing = make_outgoing(settings)
         site.google_cards = google_cards(site, client)
         site.google_callbacks = google_callbacks(site, client)
         handset = open_handset(settings, client) if settings.development else None
         if handset is not None:
             app.state.handset, site.handed = handset, handset.hand
+        pusher: Pusher | None = open_pusher(settings) or handset
         worker = make_worker(site, mail, sms, site.google_cards, outgoing, pusher)
         tasks = [asyncio.create_task(keep_current(site))]
         if settings.worker:
@@ -239,22 +241,25 @@ def make_worker(
         reply_to=site.settings.mail_reply_to,
         operator=site.settings.operator_email,
     )
+    card_messages = CardMessages(site.database, site.programs, site.renderer, tell=None)
     return Worker(
         database=site.database,
         programs=site.programs,
         metrics=site.metrics,
         handlers={
             **messenger.handlers(),
+            **card_messages.handlers(),
             **Courier(site.database, site.sealer, outgoing).handlers(),
             CONSEQUENCE: Consequences(site.database, site.programs).draw,
             APPLE_CARD: AppleCards(site.database, pusher).tell,
+            APPLE_CARDS: AppleBatches(site.database, pusher).tell,
             GOOGLE_CARD: google.store,
             DESIGN_ROLLOUT: Rollouts(site.database, site.work_to_do, site.settings.rollout_per_second).roll,
         },
-        follow_ups=[follow_up, envelope.follow_up, consequence.follow_up],
+        follow_ups=[follow_up, card_messages.follow_up, envelope.follow_up, consequence.follow_up],
         work_to_do=site.work_to_do,
         clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
-        slow=frozenset((envelope.WEBHOOK, APPLE_CARD, GOOGLE_CARD, DESIGN_ROLLOUT)),
+        slow=frozenset((envelope.WEBHOOK, APPLE_CARD, APPLE_CARDS, GOOGLE_CARD, DESIGN_ROLLOUT)),
     )
 
 

@@ -39,6 +39,8 @@ CARD_REQUEST_BY_PROGRAM = Rule("card_request_by_program", "2000/hour")
 LINK_USE = Rule("link_use", "60/minute")
 # A customer redeems a few times a day; a script that tries for the last one of something, a thousand times.
 REDEEM = Rule("redeem", "30/10minutes")
+# A message is tapped on once or twice; a code of 55 random bits is not found at this pace.
+MESSAGE_LINK = Rule("message_link", "60/minute")
 # Posters are made by people.
 SIGNAGE = Rule("signage", "120/minute")
 # Ten calls a second keep a till, a shop and a nightly sync busy; 250 customers fit into one of them (security.md 15).

@@ -111,6 +111,18 @@ def forget_push_token(conn: Connection, push_token: str, since: datetime | None 
     return len(left)
 
 
+def phones_with(conn: Connection, program_id: str, pass_ids: list[str]) -> dict[str, list[str]]:
+    """The phones that any of these passes are on, each with the passes that it holds of them."""
+    found: dict[str, list[str]] = {}
+    for row in conn.execute(
+        select(pass_device.c.push_token, pass_device.c.pass_id).where(
+            pass_device.c.program_id == program_id, pass_device.c.pass_id.in_(pass_ids)
+        )
+    ):
+        found.setdefault(row.push_token, []).append(row.pass_id)
+    return found
+
+
 def push_tokens_of(conn: Connection, program_id: str, pass_id: str) -> list[str]:
     """The phones that a pass is on, each once."""
     return list(

@@ -56,7 +56,7 @@ REASONS: dict[str, str] = {
     "preference": N_("The customer has turned these messages off"),
     "consent": N_("The customer has not agreed to marketing messages"),
     "expired": N_("It could not be sent within a day"),
-    "removed": N_("Pass was removed from the wallet before it could be told"),
+    "untold": N_("No phone could be told of it"),
     "refused": N_("The wallet's vendor refused it"),
 }
 
@@ -257,6 +257,14 @@ def find_message(conn: Connection, program_id: str, message_id: str) -> Row[Any]
     return conn.execute(
         select(push_message).where(push_message.c.program_id == program_id, push_message.c.id == message_id)
     ).one_or_none()
+
+
+def was_told(conn: Connection, program_id: str, event_id: str) -> bool:
+    """Whether an event has its message already."""
+    told = select(push_message.c.id).where(
+        push_message.c.program_id == program_id, push_message.c.event_id == event_id
+    )
+    return conn.scalar(told) is not None
 
 
 def _set(conn: Connection, row: Row[Any], **values: Any) -> Pushed:

@@ -21,7 +21,7 @@ Outcome = Literal["queued", "held", "sent", "shown", "merged", "superseded", "no
 
 # Of several passes the best says what became of a message.
 _BEST: tuple[Outcome, ...] = ("shown", "merged", "sent", "queued", "superseded", "notDelivered")
-NOT_DELIVERED = {DROPPED: "removed", DEAD: "refused"}
+NOT_DELIVERED = {DROPPED: "untold", DEAD: "refused"}
 # Messages that follow each other are looked after so far.
 _LONGEST_CHAIN = 20
 

@@ -53,12 +53,18 @@ async def _for_grant(visitor: Visitor, platform: Platform) -> Response[bytes]:
 async def hand_over(
     visitor: Visitor, customer_id: str, platform: Platform, touch_id: str | None = None
 ) -> Response[bytes]:
-    """The card for a wallet, made from what the ledger says now."""
-    site, program = visitor.site, visitor.program
-    pass_id = await site.database.write(_issue, program.id, customer_id, platform, touch_id)
+    """The customer's card for a wallet, issued where they had none there."""
+    pass_id = await visitor.site.database.write(_issue, visitor.program.id, customer_id, platform, touch_id)
+    return await give(visitor, pass_id, platform)
+
+
+async def give(visitor: Visitor, pass_id: str, platform: Platform) -> Response[bytes]:
+    """A pass that was issued, made from what the ledger says now."""
+    site = visitor.site
     shown = await find_held_card(site.database, pass_id)
     if shown is None or shown.standing is None:
         return visitor.redirect("/card")
+    program = await site.programs.current(shown.program_id, shown.program_version) or visitor.program
     card = card_of(program, shown)
     design = await site.designs.of(program)
     if platform == "google":
