@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import burst, dynamic, links, pages, passes, registrations, rendering, session_pages
+from bench import burst, dynamic, links, pages, passes, pushes, registrations, rendering, session_pages
 from bench.bars import Bar
 
 BENCHES: dict[str, Callable[[bool], list[Bar]]] = {
@@ -21,6 +21,7 @@ BENCHES: dict[str, Callable[[bool], list[Bar]]] = {
     "history": session_pages.history,
     "links": links.run,
     "registrations": registrations.run,
+    "pushes": pushes.run,
     "burst": burst.run,
 }
 

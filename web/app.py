@@ -43,7 +43,7 @@ from web.pages import PAGES, dev_mailbox, errors
 from web.pages.forms import LONGEST_FORM
 from web.pages.site import Site
 from web.settings import Settings, load_settings
-from web.wallet.apple.deliveries import AppleCards
+from web.wallet.apple.deliveries import MOST_AT_ONCE, AppleCards
 from web.wallet.apple.push import Pusher
 from web.wallet.design_rollout import DesignWatch, Rollouts
 from web.wallet.designs import Designs
@@ -51,7 +51,7 @@ from web.wallet.google.client import GoogleClient
 from web.wallet.google.deliveries import GoogleCards
 from web.wallet.google.development import is_development
 from web.wallets import google_account, open_apple, open_google, open_pusher
-from web.worker import Worker
+from web.worker import SLOW_DELIVERIES, Worker
 
 log = structlog.get_logger("app")
 
@@ -225,7 +225,10 @@ def make_worker(
         follow_ups=[follow_up, envelope.follow_up, consequence.follow_up],
         work_to_do=site.work_to_do,
         clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
-        slow=frozenset((envelope.WEBHOOK, APPLE_CARD, GOOGLE_CARD, DESIGN_ROLLOUT)),
+        slow={
+            **dict.fromkeys((envelope.WEBHOOK, GOOGLE_CARD, DESIGN_ROLLOUT), SLOW_DELIVERIES),
+            APPLE_CARD: MOST_AT_ONCE,
+        },
     )
 
 

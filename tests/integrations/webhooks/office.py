@@ -21,7 +21,7 @@ from web.integrations.webhooks.envelope import WEBHOOK, follow_up
 from web.loyalty.event import record
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
-from web.worker import Worker
+from web.worker import SLOW_DELIVERIES, Worker
 
 README = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
 
@@ -85,7 +85,7 @@ async def open_office(database: Database, program: Program, sealer: Sealer, outg
         handlers=Courier(database, sealer, outgoing).handlers(),
         follow_ups=[follow_up],
         work_to_do=asyncio.Event(),
-        slow=frozenset((WEBHOOK,)),
+        slow={WEBHOOK: SLOW_DELIVERIES},
     )
     return Office(database, program, sealer, worker)
 
