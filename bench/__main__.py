@@ -9,7 +9,19 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import burst, dynamic, links, pages, passes, pushes, registrations, rendering, session_pages
+from bench import (
+    burst,
+    dynamic,
+    links,
+    pages,
+    passes,
+    passkit,
+    pushes,
+    registrations,
+    rendering,
+    rollout,
+    session_pages,
+)
 from bench.bars import Bar
 
 BENCHES: dict[str, Callable[[bool], list[Bar]]] = {
@@ -22,6 +34,8 @@ BENCHES: dict[str, Callable[[bool], list[Bar]]] = {
     "links": links.run,
     "registrations": registrations.run,
     "pushes": pushes.run,
+    "passkit": passkit.run,
+    "rollout": rollout.run,
     "burst": burst.run,
 }
 

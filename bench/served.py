@@ -35,6 +35,7 @@ from web.foundation.database import LARGEST_BATCH, open_database
 from web.foundation.sealing import Sealer
 from web.migrations import upgrade, with_connection
 from web.pages import PAGES
+from web.passkit import PASSKIT
 from web.settings import load_settings
 
 ROOT = Path(__file__).parent.parent
@@ -153,7 +154,7 @@ def answers(process: "subprocess.Popen[bytes]", port: int) -> bool:
 def app(batch: int) -> ASGIApp:
     """Pasito with the bare route, writing at most `batch` units in one commit."""
     settings = load_settings()
-    routes = [*PAGES]
+    routes = [*PAGES, *PASSKIT]
     if settings.database_url.startswith("postgresql"):
         routes.append(_bare_route(settings.database_url))
     return create_app(settings, connect=partial(open_database, largest_batch=batch), routes=routes)

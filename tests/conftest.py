@@ -4,6 +4,7 @@ A test that takes `database_url`, `database` or `server` runs once on SQLite and
 is for what does not touch the database's own behaviour.
 """
 
+import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -11,8 +12,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from tests.support.apns import ApnsServer, apns_server
+from tests.support.google import Google, make_account
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.promises import broken_promises
 from tests.support.rows import in_database
@@ -145,3 +148,19 @@ def _kept_promises(request: pytest.FixtureRequest, data_dir: Path, engine: str) 
         url = Fresh(request, stack)(engine)
         yield stack.enter_context(serving(url, data_dir))
         assert in_database(url, broken_promises) == set()
+
+
+@pytest.fixture(scope="session")
+def google_account(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RSAPublicKey]:
+    """The key file of a service account that `google` knows, and its public key."""
+    path = tmp_path_factory.mktemp("google") / "service-account.json"
+    return path, make_account(path)
+
+
+@pytest.fixture
+def google(google_account: tuple[Path, RSAPublicKey]) -> Iterator[Google]:
+    """Google's servers, and a phone that holds cards of ours. `serving(…, **google.settings)` talks to them."""
+    path, key = google_account
+    email = json.loads(path.read_bytes())["client_email"]
+    with Google({email: ("key-1", key)}, path) as stand_in:
+        yield stand_in

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import socket
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -25,12 +26,12 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import delete, insert, text, update
 
 from tests.conftest import SECRET, Fresh
+from tests.support.google import Google
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
 from tests.support.rows import in_database
 from tests.support.smtp import smtp_server
 from tests.support.valkey import valkey_server
-from tests.wallet.google.stand_in import GoogleStandIn
 from web.cli import commands
 from web.doctor import examine
 from web.foundation import delivery
@@ -43,8 +44,6 @@ from web.loyalty.ledger_proof import VERIFIED
 from web.loyalty.program import change_program, program, program_image, reseal_signing_keys
 from web.loyalty.program_settings import Brand, ProgramSettings, Texts
 from web.settings import load_settings
-from web.wallet.google.account import load_account
-from web.wallet.google.development import development_account
 
 KEYS = "k" * 40
 
@@ -517,29 +516,25 @@ async def test_wallets_that_are_not_set_up_in_production(sqlite_patient: Patient
     assert said(findings, "note", "Google Wallet is not set up")
 
 
-async def test_google_is_asked_whether_it_knows_the_account(sqlite_patient: Patient, tmp_path: Path) -> None:
+async def test_google_is_asked_whether_it_knows_the_account(
+    sqlite_patient: Patient, google: Google, tmp_path: Path
+) -> None:
     file = tmp_path / "google.json"
-    development_account(file)
-    account = load_account(file)
-    issuer = "3388000000000000001"
-    known = {account.client_email: (account.private_key_id, account.key.public_key())}
-    with GoogleStandIn(issuer, known) as google:
-        settings = {
-            "PASITO_BASE_URL": "https://localhost",
-            "PASITO_GOOGLE_CREDENTIALS": str(file),
-            "PASITO_GOOGLE_ISSUER": issuer,
-            "PASITO_GOOGLE_API_URL": google.api_url,
-            "PASITO_GOOGLE_TOKEN_URL": google.token_url,
-        }
-        findings = await sqlite_patient.examine(**settings)
-        assert wrong(findings) == []
-        assert said(findings, "ok", "Google lets the service account make cards")
-        google.fail_next(403)
-        assert "does not let the service account" in only_wrong(await sqlite_patient.examine(**settings))
-        google.accounts.clear()
-        assert "does not know the service account" in only_wrong(await sqlite_patient.examine(**settings))
-        assert google.held["loyaltyClass"] == {}
-    assert "cannot be asked" in only_wrong(await sqlite_patient.examine(**settings))
+    shutil.copy(google.account_file, file)
+    settings = google.settings | {
+        "PASITO_BASE_URL": "https://localhost",
+        "PASITO_GOOGLE_CREDENTIALS": str(file),
+    }
+    findings = await sqlite_patient.examine(**settings)
+    assert wrong(findings) == []
+    assert said(findings, "ok", "Google lets the service account make cards")
+    google.fail_next(403)
+    assert "does not let the service account" in only_wrong(await sqlite_patient.examine(**settings))
+    google.accounts = {}
+    assert "does not know the service account" in only_wrong(await sqlite_patient.examine(**settings))
+    assert google.held["loyaltyClass"] == {}
+    nowhere = {"PASITO_GOOGLE_API_URL": "http://127.0.0.1:9", "PASITO_GOOGLE_TOKEN_URL": "http://127.0.0.1:9"}
+    assert "cannot be asked" in only_wrong(await sqlite_patient.examine(**settings | nowhere))
     file.write_text(json.dumps({"type": "authorized_user"}))
     assert "not the key file" in only_wrong(await sqlite_patient.examine(**settings))
 

@@ -13,25 +13,31 @@ from litestar import Litestar, Request, Response, asgi
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from web.api import ROUTES, problems
+from web.demo import phone_page
+from web.demo.handset import Handset
+from web.demo.phone import through
 from web.foundation.assets import Assets
 from web.foundation.database import Database, DatabaseUnreachable, open_database
 from web.foundation.languages import Catalogues
-from web.foundation.limits import Limits
+from web.foundation.limits import GOOGLE_WALLET, Limits
 from web.foundation.logs import configure_logs
 from web.foundation.metrics import Metrics
 from web.foundation.outgoing import Outgoing
+from web.foundation.pace import Pace
 from web.foundation.rendering import Renderer
 from web.foundation.sealing import Sealer
 from web.foundation.shell import Shell
 from web.integrations.webhooks import envelope
 from web.integrations.webhooks.courier import Courier
 from web.loyalty import consequence
-from web.loyalty.card_design import DESIGN_ROLLOUT
+from web.loyalty.card_design import APPLE_CARDS, DESIGN_ROLLOUT
 from web.loyalty.chores import chores
 from web.loyalty.clock import Clock
 from web.loyalty.consequence import CONSEQUENCE, Consequences
+from web.loyalty.fetches import Fetches
 from web.loyalty.programs import Programs
 from web.loyalty.wallet_pass import APPLE_CARD, GOOGLE_CARD
+from web.messages.card_messages import CardMessages
 from web.messages.deliveries import Messenger, follow_up
 from web.messages.mail import SmtpSender, SmtpServer
 from web.messages.mailbox import MailboxSender
@@ -42,11 +48,15 @@ from web.migrations import head_revision
 from web.pages import PAGES, dev_mailbox, errors
 from web.pages.forms import LONGEST_FORM
 from web.pages.site import Site
+from web.passkit import PASSKIT
+from web.passkit import calls as passkit
 from web.settings import Settings, load_settings
 from web.wallet.apple.deliveries import MOST_AT_ONCE, AppleCards
 from web.wallet.apple.push import Pusher
-from web.wallet.design_rollout import DesignWatch, Rollouts
+from web.wallet.design_rollout import AppleBatches, DesignWatch, Rollouts
 from web.wallet.designs import Designs
+from web.wallet.google.callback_keys import RootKeys
+from web.wallet.google.callbacks import GoogleCallbacks
 from web.wallet.google.client import GoogleClient
 from web.wallet.google.deliveries import GoogleCards
 from web.wallet.google.development import is_development
@@ -63,7 +73,7 @@ def create_app(
     settings: Settings | None = None,
     *,
     connect: Callable[..., Database] = open_database,
-    routes: Sequence[Any] = (*PAGES, *ROUTES),
+    routes: Sequence[Any] = (*PAGES, *ROUTES, *PASSKIT),
 ) -> ASGIApp:
     """The application for an ASGI server: the shell around Litestar.
 
@@ -78,7 +88,7 @@ def create_app(
     app = Litestar(
         route_handlers=[
             *routes,
-            *(dev_mailbox.ROUTES if settings.development else ()),
+            *((*dev_mailbox.ROUTES, *phone_page.ROUTES) if settings.development else ()),
             asgi("/assets", is_mount=True, copy_scope=False)(assets.asgi),
         ],
         exception_handlers={Exception: answer_error},
@@ -91,6 +101,8 @@ def create_app(
     async def refuse(status: int, scope: Scope, receive: Receive, send: Send) -> None:
         if problems.is_api(scope["path"]):
             await problems.refuse(settings.base_url, status, scope, receive, send)
+        elif passkit.is_passkit(scope["path"]):
+            await passkit.refuse(status, scope, receive, send)
         else:
             await errors.refuse(app.state.site, status, scope, receive, send)
 
@@ -105,10 +117,18 @@ def create_app(
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """A problem document for programs, a page for people."""
+    """A problem document for programs, a status for phones, a page for people."""
+    if passkit.is_passkit(request.scope["path"]):
+        return passkit.answer_error(error)
     if problems.is_api(request.scope["path"]):
         return problems.answer_problem(request, error, request.app.state.site.settings.base_url)
     return errors.answer_error(request, error)
+
+
+def open_handset(settings: Settings, client: httpx.AsyncClient) -> Handset:
+    """Development's emulated phone, which asks this very server."""
+    data = settings.data_dir
+    return Handset(through(client), settings.base_url, data / "phone", data / "signing")
 
 
 def load_assets(settings: Settings) -> Assets:
@@ -136,8 +156,14 @@ async def _life(
     app.state.site = site
     async with httpx.AsyncClient() as client:
         mail, sms = senders(settings, database, client)
-        outgoing, pusher = make_outgoing(settings), open_pusher(settings)
-        worker = make_worker(site, mail, sms, client, outgoing, pusher)
+        outgoing = make_outgoing(settings)
+        site.google_cards = google_cards(site, client)
+        site.google_callbacks = google_callbacks(site, client)
+        handset = open_handset(settings, client) if settings.development else None
+        if handset is not None:
+            app.state.handset, site.handed = handset, handset.hand
+        pusher: Pusher | None = open_pusher(settings) or handset
+        worker = make_worker(site, mail, sms, site.google_cards, outgoing, pusher)
         tasks = [asyncio.create_task(keep_current(site))]
         if settings.worker:
             tasks.append(asyncio.create_task(worker.run()))
@@ -151,11 +177,14 @@ async def _life(
         finally:
             worker.stop()
             tasks[0].cancel()
+            if handset is not None:
+                await handset.close()
             # The worker's round under way ends before what it works with is closed.
             await asyncio.gather(*tasks, return_exceptions=True)
             await mail.close()
             await sms.close()
             await outgoing.close()
+            await site.fetches.close()
             if pusher is not None:
                 await pusher.close()
             await database.close()
@@ -172,6 +201,7 @@ def make_site(
     sealer = Sealer(settings.secret_keys)
     return Site(
         designs=Designs(database, settings.base_url, renderer.text),
+        fetches=Fetches(database),
         settings=settings,
         database=database,
         programs=Programs(database, sealer),
@@ -194,7 +224,7 @@ def make_worker(
     site: Site,
     mail: Sender,
     sms: Sender,
-    client: httpx.AsyncClient,
+    google: GoogleCards,
     outgoing: Outgoing,
     pusher: Pusher | None,
 ) -> Worker:
@@ -209,47 +239,54 @@ def make_worker(
         base_url=site.settings.base_url,
         mail_from=site.settings.mail_from,
         reply_to=site.settings.mail_reply_to,
+        operator=site.settings.operator_email,
     )
+    card_messages = CardMessages(site.database, site.programs, site.renderer, tell=None)
     return Worker(
         database=site.database,
         programs=site.programs,
         metrics=site.metrics,
         handlers={
             **messenger.handlers(),
+            **card_messages.handlers(),
             **Courier(site.database, site.sealer, outgoing).handlers(),
             CONSEQUENCE: Consequences(site.database, site.programs).draw,
             APPLE_CARD: AppleCards(site.database, pusher).tell,
-            GOOGLE_CARD: google_cards(site, client).store,
+            APPLE_CARDS: AppleBatches(site.database, pusher).tell,
+            GOOGLE_CARD: google.store,
             DESIGN_ROLLOUT: Rollouts(site.database, site.work_to_do, site.settings.rollout_per_second).roll,
         },
-        follow_ups=[follow_up, envelope.follow_up, consequence.follow_up],
+        follow_ups=[follow_up, card_messages.follow_up, envelope.follow_up, consequence.follow_up],
         work_to_do=site.work_to_do,
         clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
         slow={
-            **dict.fromkeys((envelope.WEBHOOK, GOOGLE_CARD, DESIGN_ROLLOUT), SLOW_DELIVERIES),
+            **dict.fromkeys((envelope.WEBHOOK, APPLE_CARDS, GOOGLE_CARD, DESIGN_ROLLOUT), SLOW_DELIVERIES),
             APPLE_CARD: MOST_AT_ONCE,
         },
     )
 
 
-def google_cards(site: Site, client: httpx.AsyncClient) -> GoogleCards:
+def google_cards(site: Site, http: httpx.AsyncClient) -> GoogleCards:
     """What tells Google of cards; a development account is unknown there, and so tells nothing."""
     settings = site.settings
     account = google_account(settings)
-    real = account is not None and not is_development(account)
-    return GoogleCards(
-        database=site.database,
-        programs=site.programs,
-        wallet=site.google,
-        client=(
-            GoogleClient(
-                client, account, api_url=settings.google_api_url, token_url=settings.google_token_url
-            )
-            if account is not None and real
-            else None
-        ),
-        designs=site.designs,
-    )
+    client = None
+    if account is not None and not is_development(account):
+        client = GoogleClient(
+            http,
+            account,
+            api_url=settings.google_api_url,
+            token_url=settings.google_token_url,
+            pace=Pace(site.limits, GOOGLE_WALLET),
+            count=lambda outcome: site.metrics.google.labels(outcome).inc(),
+        )
+    return GoogleCards(site.database, site.programs, site.google, client, site.designs)
+
+
+def google_callbacks(site: Site, http: httpx.AsyncClient) -> GoogleCallbacks:
+    """What believes Google's word on saved and removed cards."""
+    keys = RootKeys(http, site.settings.google_keys_url)
+    return GoogleCallbacks(site.database, keys, site.settings.google_issuer)
 
 
 def senders(settings: Settings, database: Database, client: httpx.AsyncClient) -> tuple[Sender, Sender]:

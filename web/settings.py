@@ -85,6 +85,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_timeout: float = 20.0
     mail_from: str = ""
     mail_reply_to: str = ""
+    # Who runs this installation, and is told of what needs a person where a programme names nobody.
+    operator_email: str = ""
 
     # A plain HTTP provider: {to}, {text} and {id} in the body are filled in.
     sms_url: str = ""
@@ -107,6 +109,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     google_credentials: Path | None = None
     google_api_url: str = "https://walletobjects.googleapis.com/walletobjects/v1"
     google_token_url: str = "https://oauth2.googleapis.com/token"
+    # Where Google publishes the keys that sign what it tells of saved and removed cards.
+    google_keys_url: str = "https://pay.google.com/gp/m/issuer/keys"
 
     # To how many passes a second a changed design is taken: each of their phones then fetches its card.
     rollout_per_second: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 500

@@ -9,6 +9,7 @@ from web.loyalty import (
     balance,
     birthday,
     card_design,
+    card_message,
     check_in,
     checkpoint,
     clock,
@@ -28,6 +29,7 @@ from web.loyalty import (
     lot,
     membership,
     multiplier,
+    pass_item,
     personal_data,
     program,
     purchase_record,
@@ -35,6 +37,7 @@ from web.loyalty import (
     redemption,
     referral,
     referral_code,
+    replacing,
     reward,
     session,
     sign,
@@ -44,6 +47,8 @@ from web.loyalty import (
     wallet_pass,
 )
 from web.messages import mailbox_store
+from web.wallet.apple import phone_log
+from web.wallet.google import callbacks, notices, told
 
 TABLES = (
     address_change.address_change,
@@ -84,6 +89,8 @@ TABLES = (
     referral.referral,
     referral_code.referral_code,
     push_message.push_message,
+    card_message.message_on_pass,
+    card_message.card_message,
     reward.reward,
     session.session,
     location.location,
@@ -92,7 +99,13 @@ TABLES = (
     touch.touch,
     visit.visit,
     wallet_pass.wallet_pass,
+    pass_item.pass_item,
+    replacing.replaced_number,
     installation.pass_device,
     endpoint.webhook_endpoint,
+    told.google_told,
+    callbacks.google_callback,
+    notices.google_notice,
+    phone_log.phone_log,
 )
 __all__ = ["TABLES", "metadata"]

@@ -26,6 +26,8 @@ from web.loyalty.programs import Programs
 from web.loyalty.session import purge_sessions
 from web.loyalty.visit import purge_visits
 from web.messages.deliveries import Handler
+from web.wallet.google.callbacks import purge_callbacks
+from web.wallet.google.notices import purge_notices
 
 log = structlog.get_logger("worker")
 
@@ -184,6 +186,8 @@ def _purge(conn: Connection) -> None:
     purge_deliveries(conn)
     purge_answers(conn)
     forget_what_waits_too_long(conn)
+    purge_callbacks(conn)
+    purge_notices(conn)
 
 
 def _what_is_due(conn: Connection, kinds: list[str]) -> tuple[bool, list[str]]:

@@ -14,6 +14,7 @@ from tests.conftest import SECRET
 from tests.support.rows import in_database, rows_of
 from tests.support.serving import Server
 from web.foundation.sealing import Sealer
+from web.loyalty.installation import mark_installed
 from web.loyalty.program import create_program
 from web.loyalty.program_settings import PointsRules, ProgramSettings
 from web.loyalty.wallet_pass import issue_pass, wallet_pass
@@ -191,23 +192,56 @@ def test_what_became_of_a_message_is_told_truly(
     told = api.patch("/v1/loyalty/push-1", json={"balance": 1, "message": "Thank you"}).json()["meta"]
     assert told["notifications"]["status"] == "notDelivered"
     assert not rows_of(url, "delivery", kind="push")
-    in_database(
-        url,
-        lambda conn: conn.execute(
-            update(wallet_pass).where(wallet_pass.c.customer_id == who).values(status="installed")
-        ),
-    )
+    [held] = rows_of(url, "wallet_pass", customer_id=who)
+    in_database(url, lambda conn: mark_installed(conn, program_id, held["id"]))
+    assert "not agreed" in api.post("/v1/push", json=bare).json()["reason"], "the programme asks first"
+    wanted = bare | {"kind": "reward"}
     key = {"idempotency-key": "push-once"}
-    answers = [api.post("/v1/push", json=bare, headers=key) for _ in range(2)]
+    answers = [api.post("/v1/push", json=wanted, headers=key) for _ in range(2)]
     assert answers[0].content == answers[1].content
     assert answers[0].json()["status"] == "queued"
-    assert len(rows_of(url, "delivery", kind="push")) == 1
     told = api.patch("/v1/loyalty/push-1", json={"balance": 1, "message": "Thank you"}).json()["meta"]
     assert told["notifications"] == {"status": "queued", "message": ""}
     assert api.post("/v1/push", json=bare | {"url": "javascript:alert(1)"}).status_code == 422
     assert api.post("/v1/push", json=bare | {"customer_id": "nobody"}).status_code == 404
     texts = [row["text"] for row in rows_of(url, "push_message", customer_id=who)]
-    assert texts.count("Your reward is ready!") == 3
+    assert texts.count("Your reward is ready!") == 4
+
+
+def test_a_flow_that_sends_again_sends_one_message_and_can_ask_what_became_of_it(
+    server: Server, api: httpx.Client, customer: Callable[..., str]
+) -> None:
+    """As Klaviyo's flows call: Bearer, no Idempotency-Key, and again where the answer was lost."""
+    who = customer("flow@example.org", 0, externalCustomerId="01HXKLAVIYOPERSON")
+    program_id, url = program_id_of(server), server.environment["DATABASE_URL"]
+    in_database(url, lambda conn: issue_pass(conn, program_id, who, "apple"))
+    [held] = rows_of(url, "wallet_pass", customer_id=who)
+    in_database(url, lambda conn: mark_installed(conn, program_id, held["id"]))
+    flow = {"authorization": f"Bearer {api.headers['api-key']}"}
+    wanted = {
+        "customer_id": "01HXKLAVIYOPERSON",
+        "message": "Your reward is ready!",
+        "url": "https://example.com/rewards",
+        "kind": "reward",
+    }
+    with httpx.Client(base_url=server.url, headers=flow, timeout=20) as klaviyo:
+        answers = [klaviyo.post("/v1/push", json=wanted).json() for _ in range(3)]
+        assert len({answer["id"] for answer in answers}) == 1
+        message_id = answers[0]["id"]
+        in_database(
+            url,
+            lambda conn: conn.execute(
+                update(wallet_pass).where(wallet_pass.c.id == held["id"]).values(fetched_version=2**40)
+            ),
+        )
+        shown = klaviyo.get(f"/v1/push/{message_id}").json()
+    assert (shown["status"], shown["customerId"]) == ("shown", who)
+    assert shown["passes"] == [
+        {"passId": held["id"], "platform": "apple", "status": "shown", "notified": True}
+    ]
+    assert api.get(f"{BASE}/push/{message_id}").json() == shown
+    assert api.get(f"{BASE}/push/{held['id']}").status_code == 404
+    assert api.get(f"{BASE}/push/nonsense").status_code == 404
 
 
 def test_the_coffee_story(api: httpx.Client, customer: Callable[..., str]) -> None:

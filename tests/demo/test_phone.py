@@ -248,3 +248,13 @@ async def test_a_registration_that_nobody_answered_is_made_up_for(
     assert phone.held[SERIAL].is_registered
     await phone.change_push_token()
     assert msgspec.json.decode(service.asked[-1][3]) == {"pushToken": phone.push_token}
+
+
+async def test_a_removal_that_nobody_answered_is_told_later(phone: Phone, service: Service) -> None:
+    service.says("unregister", *[NoAnswer("away")] * 4)
+    with pytest.raises(NoAnswer):
+        await phone.remove(SERIAL)
+    assert phone.held == {}
+    await phone.look()
+    await phone.look()
+    assert service.kinds() == ["register", *["unregister"] * 5]

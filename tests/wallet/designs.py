@@ -57,6 +57,7 @@ def card(**changes: Any) -> Card:
         "tier": "Oro",
         "next_reward": NextReward(title="Café gratis", cost=20000, missing=7655),
         "expires": datetime(2031, 5, 1, 12, 30, tzinfo=UTC),
+        "speaks": "balance",
         "locations": (Location(latitude=40.4168, longitude=-3.7038, text="Brew Bar Sol"),),
     }
     return Card(**given | changes)

@@ -78,6 +78,11 @@ class Call:
         """Who does it, as the books name them."""
         return f"api:{self.key.prefix}" if self.key else "customer"
 
+    @property
+    def has_idempotency_key(self) -> bool:
+        """Whether the caller names their own repetitions."""
+        return "idempotency-key" in self.request.headers
+
     async def read(
         self, unit: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:

@@ -29,7 +29,7 @@ from web.foundation.schema import is_id
 from web.loyalty.booking import Order
 from web.loyalty.directory import Entrant, find_customer, find_entrant
 from web.loyalty.points import set_balance
-from web.loyalty.push_message import Pushed, push
+from web.loyalty.push_message import REASONS, Kind, Pushed, push
 from web.loyalty.wallet_pass import Pass, find_pass_by_id, passes_of
 
 TAG = "Loyalty passes"
@@ -43,12 +43,14 @@ SYNC = "external_sync"
 class LoyaltyChange(Input):
     """`balance` is added, below zero taken away; `overrideBalance` is set. One of the two, or a `message` alone.
 
-    `message` is sent to the phones that hold the pass. `reason` is what the customer reads in their history.
+    `message` is sent to the phones that hold the pass; it counts as one about the balance beside a balance, else as
+    marketing, unless `messageKind` says otherwise. `reason` is what the customer reads in their history.
     """
 
     balance: PointsGiven | None = None
     override_balance: Annotated[float, Meta(ge=0, le=MOST_POINTS)] | None = None
     message: Annotated[str, Meta(min_length=1, max_length=240)] | None = None
+    message_kind: Kind | None = None
     reason: Annotated[str, Meta(min_length=1, max_length=120)] | None = None
 
 
@@ -194,7 +196,9 @@ def _change(conn: Connection, call: Call, coerce: bool, data: LoyaltyChange) -> 
             set_balance(conn, program, customer_id, target, order)
     pushed = None
     if data.message is not None:
-        pushed = push(conn, program.id, customer_id, data.message, url=None, actor=call.actor)
+        is_alone = data.balance is None and data.override_balance is None
+        kind: Kind = data.message_kind or ("marketing" if is_alone else "balance")
+        pushed = push(conn, program, customer_id, data.message, kind=kind, actor=call.actor)
     return _show(conn, call, customer_id, named, pushed)
 
 
@@ -216,7 +220,7 @@ def _show(
         raise Problem("not-found", "The customer of this pass was erased.")
     shown_pass = named or _foremost(passes_of(conn, call.program.id, customer_id))
     points = shown(entrant.available, call.program.settings.scale)
-    told = Notifications(status=pushed.status, message=pushed.not_delivered_because) if pushed else None
+    told = _told(pushed) if pushed else None
     return LoyaltyShown(
         data=PassData(
             id=shown_pass.id if shown_pass else entrant.id,
@@ -225,6 +229,14 @@ def _show(
         ),
         meta=MetaShown(loyalty=LoyaltyMeta(balance=points), notifications=told),
     )
+
+
+def _told(pushed: Pushed) -> Notifications:
+    """What PassEntry's callers read of a message: whether it is on its way. A held one is; it says until when."""
+    if pushed.reason:
+        return Notifications(status="notDelivered", message=REASONS[pushed.reason])
+    until = pushed.held_until
+    return Notifications(status="queued", message=f"Held back until {until:%Y-%m-%dT%H:%MZ}" if until else "")
 
 
 def _foremost(passes: list[Pass]) -> Pass | None:

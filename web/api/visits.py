@@ -18,7 +18,7 @@ from web.foundation.schema import new_id
 from web.loyalty.check_in import check_in_at
 from web.loyalty.held_tier import tier_named
 from web.loyalty.program import Program
-from web.loyalty.scan import Method, Scanned, UnknownCard, scan_card
+from web.loyalty.scan import Method, ReplacedCard, Scanned, UnknownCard, scan_card
 
 TAG = "Visits"
 A_SCAN = "0199a1b2-c6d8-77e8-8253-6e7f8091a2b3"
@@ -170,6 +170,10 @@ def _scan(conn: Connection, call: Call, data: ScanGiven) -> ScanShown:
             method=data.method,
             device_id=data.device_id,
         )
+    except ReplacedCard:
+        raise Problem(
+            "conflict", "This card was on a lost phone and is replaced: its owner shows the new one."
+        ) from None
     except UnknownCard:
         raise Problem("not-found", "No customer of this programme has a card of this number.") from None
     return _shown(found, call.program)

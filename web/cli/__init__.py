@@ -2,7 +2,20 @@
 
 import click
 
-from web.cli import api_keys, clock, designs, ledger, programs, referrals, serving, support, texts, webhooks
+from web.cli import (
+    api_keys,
+    clock,
+    designs,
+    ledger,
+    passes,
+    programs,
+    pushes,
+    referrals,
+    serving,
+    support,
+    texts,
+    webhooks,
+)
 from web.cli.base import Context, Sentences
 from web.settings import load_settings
 
@@ -28,6 +41,8 @@ for _command in (
     support.deliveries,
     clock.clock,
     designs.design,
+    passes.passes,
+    pushes.pushes,
     referrals.referral,
     ledger.ledger,
     webhooks.webhook,

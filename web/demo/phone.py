@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -121,6 +121,8 @@ class Phone:
         self._ask, self._roots, self._service = ask, roots, service
         self._pauses, self._headers, self._keeps_files = pauses, dict(headers or {}), keeps_files
         self._is_looking = self._must_look_again = False
+        # Gone or turned off, and their web service has yet to hear it.
+        self._leaving: dict[str, Held] = {}
 
     # What the person does
 
@@ -195,6 +197,7 @@ class Phone:
             self._is_looking = False
 
     async def _look_once(self) -> None:
+        await self._leave()
         for held in list(self.held.values()):
             if held.updates and not held.is_registered:
                 await self._register(held)
@@ -246,6 +249,7 @@ class Phone:
     async def _register(self, held: Held) -> None:
         if not held.service or not held.token:
             return
+        self._leaving.pop(held.opened.serial, None)
         body = msgspec.json.encode({"pushToken": self.push_token})
         answer = await self._request("POST", held.service, self._registration(held), held, body=body)
         if answer.status in (200, 201):
@@ -256,7 +260,15 @@ class Phone:
     async def _unregister(self, held: Held) -> None:
         if held.is_registered:
             held.is_registered = False
+            self._leaving[held.opened.serial] = held
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Tell the web services of passes that went, until they have heard it."""
+        for serial, held in list(self._leaving.items()):
             answer = await self._request("DELETE", held.service, self._registration(held), held)
+            if self._leaving.get(serial) is held:
+                del self._leaving[serial]
             if answer.status != 200:
                 await self._complain(held.service, f"Unexpected answer {answer.status} to an unregistration.")
 
@@ -290,15 +302,17 @@ class Phone:
             else:
                 outcome = str(answer.status)
                 if answer.status != 429 and answer.status < 500:
-                    self._note(_shortened(method, service, path), outcome)
+                    self._note(_shortened(method, path), outcome)
                     return answer
-            self._note(_shortened(method, service, path), outcome)
+            self._note(_shortened(method, path), outcome)
             if pause is not None:
                 await asyncio.sleep(pause)
         raise NoAnswer(outcome)
 
     def _kept(self, opened: Opened) -> Opened:
-        return opened if self._keeps_files else Opened(document=opened.document, files={}, strings={})
+        if self._keeps_files:
+            return opened
+        return Opened(package=b"", document=opened.document, files={}, strings={})
 
     def _notice(self, before: Opened, after: Opened) -> None:
         now = datetime.now(UTC)
@@ -338,8 +352,8 @@ def _json(body: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _shortened(method: str, service: str, path: str) -> str:
+def _shortened(method: str, path: str) -> str:
     """A request as a person reads it: long ids are cut."""
-    parts = (urlsplit(service).path + path).partition("?")[0].split("/")
+    parts = path.partition("?")[0].split("/")
     short = "/".join(f"{part[:6]}…" if len(part) >= 30 else part for part in parts)
     return f"{method} {short}{'?passesUpdatedSince=…' if '?' in path else ''}"

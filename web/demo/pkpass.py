@@ -46,6 +46,7 @@ class PassRefused(Exception):
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """A pass that a phone takes. `strings` holds the texts of `xx.lproj/pass.strings` by language."""
 
+    package: bytes
     document: dict[str, Any]
     files: dict[str, bytes]
     strings: dict[str, dict[str, str]]
@@ -84,7 +85,7 @@ def open_pass(package: bytes, roots: Sequence[x509.Certificate] | None) -> Opene
         for path, content in files.items()
         if path.endswith(".lproj/pass.strings")
     }
-    return Opened(document=document, files=files, strings=strings)
+    return Opened(package=package, document=document, files=files, strings=strings)
 
 
 def _demand(true: object, why: str) -> None:

@@ -39,6 +39,8 @@ CARD_REQUEST_BY_PROGRAM = Rule("card_request_by_program", "2000/hour")
 LINK_USE = Rule("link_use", "60/minute")
 # A customer redeems a few times a day; a script that tries for the last one of something, a thousand times.
 REDEEM = Rule("redeem", "30/10minutes")
+# A message is tapped on once or twice; a code of 55 random bits is not found at this pace.
+MESSAGE_LINK = Rule("message_link", "60/minute")
 # Posters are made by people.
 SIGNAGE = Rule("signage", "120/minute")
 # Ten calls a second keep a till, a shop and a nightly sync busy; 250 customers fit into one of them (security.md 15).
@@ -49,6 +51,17 @@ API_CUSTOMER = Rule("api_customer", "120/minute")
 API_CODE = Rule("api_code", "240/minute")
 # Keys have 256 random bits: whoever tries sixty bad ones a minute is lost or guessing.
 API_STRANGER = Rule("api_stranger", "60/minute")
+# Google serves about twenty requests a second for an issuer ("Rate limit", Google Wallet API).
+GOOGLE_WALLET = Rule("google_wallet", "20/second")
+# Google calls once for each save and removal; whoever sends so much that is not signed is not Google.
+GOOGLE_CALLBACK = Rule("google_callback", "600/minute")
+# A card is on a few phones, and each fetches it once for a change; each time costs us a signature.
+PHONE_FETCH = Rule("phone_fetch", "600/minute")
+# Tokens have 256 random bits. A restored phone asks for passes that are gone; a carrier's network has many phones.
+PHONE_STRANGER = Rule("phone_stranger", "600/minute")
+# Phones complain when something is wrong, and all of a roll-out's with the same words: some are enough.
+PHONE_LOG = Rule("phone_log", "30/minute")
+PHONE_LOG_ALL = Rule("phone_log_all", "1200/10minutes")
 
 
 class TooMany(Exception):
@@ -80,6 +93,11 @@ class Limits:
         self._counters = Counters()
         self._shared = SlidingWindowCounterRateLimiter(_storage(url)) if url else None
         self._items: dict[Rule, RateLimitItem] = {}
+
+    @property
+    def are_shared(self) -> bool:
+        """Whether several processes count together."""
+        return self._shared is not None
 
     async def check(self, rule: Rule, *key: str) -> None:
         """Count one; raises TooMany where it is one too many."""

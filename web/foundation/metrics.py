@@ -39,6 +39,33 @@ class Metrics:
             ["chore", "outcome"],
             registry=self.registry,
         )
+        self.google = Counter(
+            "pasito_google_requests_total",
+            "Requests to Google Wallet, by how they ended",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.google_callbacks = Counter(
+            "pasito_google_callbacks_total",
+            "What Google told of saved and removed cards, by what became of it",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.phone_registrations = Counter(
+            "pasito_phone_registrations_total",
+            "Phones that registered for a pass (new, known) or left it (gone, unknown)",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.phone_fetches = Counter(
+            "pasito_phone_fetches_total",
+            "Passes that phones fetched (sent) or had already (unchanged)",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.phone_log_lines = Counter(
+            "pasito_phone_log_lines_total", "Lines that phones complained with", registry=self.registry
+        )
         self.waiting = Gauge("pasito_deliveries_waiting", "Deliveries that wait", registry=self.registry)
         self.dead = Gauge("pasito_deliveries_dead", "Deliveries put aside", registry=self.registry)
         self.oldest = Gauge(

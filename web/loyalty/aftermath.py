@@ -10,6 +10,7 @@ from web.loyalty.event import BALANCE_CHANGED, REWARD_AVAILABLE, record
 from web.loyalty.expiry import expiry_of, next_warning
 from web.loyalty.offer import cost_of, is_offered, level_of, offer_of
 from web.loyalty.program import Program
+from web.loyalty.wallet_pass import SILENT
 
 
 def pay_debt(conn: Connection, before: int, entry_id: str, lots: list[lot.Lot]) -> None:
@@ -33,6 +34,8 @@ def conclude(
         renewed = expiry_of(rules, timezone, order.at or now)
         assert renewed is not None, "rolling points run out"
         lot.renew(conn, program.id, held.customer_id, renewed, next_warning(renewed, timezone, now))
+    if order.is_history:
+        held.speaks = SILENT
     save_balance(conn, held)
     if held.available != before and not order.is_history:
         record(

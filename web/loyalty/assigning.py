@@ -23,6 +23,7 @@ from web.loyalty.coupon import Coupon, find_coupon, tell_low_once
 from web.loyalty.coupon_code import ASSIGNED, RUNNING, Assigned, coupon_code, find_assigned, find_held
 from web.loyalty.customer import find_contact
 from web.loyalty.event import COUPON_ASSIGNED, COUPON_RUNNING_LOW, COUPON_USED, record
+from web.loyalty.pass_item import void_item_of_coupon
 from web.loyalty.program import Program
 from web.loyalty.redemption import CODE_LENGTH
 from web.loyalty.refusal import Refusal
@@ -144,6 +145,7 @@ def use(
     if used:
         order = {"orderId": order_ref} if order_ref else {}
         place = {"locationId": location_id} if location_id else {}
+        void_item_of_coupon(conn, program.id, made.id)
         record(conn, program.id, COUPON_USED, made.customer_id, {**_said(program, made), **order, **place})
         return made
     if made.state == "used" and order_ref is not None and made.order_ref == order_ref:
@@ -153,11 +155,13 @@ def use(
 
 def revoke(conn: Connection, program: Program, assigned_id: str, actor: str | None = None) -> Assigned:
     """Take a coupon back that was not used. Done twice it is done once. Raises: CouponNotGood."""
-    conn.execute(
+    revoked = conn.execute(
         update(coupon_code)
         .where(coupon_code.c.program_id == program.id, coupon_code.c.id == assigned_id, ASSIGNED)
         .values(state="revoked", ended_at=utc_now(), actor=actor)
-    )
+    ).rowcount
+    if revoked:
+        void_item_of_coupon(conn, program.id, assigned_id)
     made = find_held(conn, program.id, coupon_code.c.id == assigned_id)
     if made is None or made.state != "revoked":
         raise CouponNotGood(made.state if made else "unknown")

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
 from web.loyalty.ledger import GENESIS, Amount
-from web.loyalty.wallet_pass import card_changed
+from web.loyalty.wallet_pass import BALANCE, card_changed
 
 balance = Table(
     "balance",
@@ -57,7 +57,10 @@ Index("ix_balance_tier_due", balance.c.tier_due_at, sqlite_where=_DUE, postgresq
 
 
 class Balance(msgspec.Struct, kw_only=True):
-    """The row as a transaction holds it, locked; `save_balance` writes it back."""
+    """The row as a transaction holds it, locked; `save_balance` writes it back.
+
+    `speaks` is no part of it: which field of the card may tell of what is being changed.
+    """
 
     program_id: str
     customer_id: str
@@ -86,14 +89,15 @@ class Balance(msgspec.Struct, kw_only=True):
     head_hash: str = GENESIS
     version: int = 0
     updated_at: datetime
+    speaks: int = BALANCE
 
 
-_COLUMNS = tuple(balance.c[name] for name in Balance.__struct_fields__)
+_COLUMNS = tuple(balance.c[name] for name in Balance.__struct_fields__ if name != "speaks")
 _FIND = select(*_COLUMNS).where(
     balance.c.program_id == bindparam("program"), balance.c.customer_id == bindparam("customer")
 )
 _LOCK = _FIND.with_for_update()
-_CHANGING = tuple(name for name in Balance.__struct_fields__ if name not in ("program_id", "customer_id"))
+_CHANGING = tuple(column.key for column in _COLUMNS if column.key not in ("program_id", "customer_id"))
 _SAVE = (
     update(balance)
     .where(balance.c.program_id == bindparam("of_program"), balance.c.customer_id == bindparam("of_customer"))
@@ -124,7 +128,11 @@ def lock_row(conn: Connection, program_id: str, customer_id: str) -> Balance:
     row = conn.execute(_LOCK, whose).one_or_none()
     if row is None:
         empty = Balance(program_id=program_id, customer_id=customer_id, updated_at=utc_now())
-        conn.execute(insert_or_skip(conn, balance).values(**msgspec.structs.asdict(empty)))
+        conn.execute(
+            insert_or_skip(conn, balance).values(
+                {column.key: getattr(empty, column.key) for column in _COLUMNS}
+            )
+        )
         row = conn.execute(_LOCK, whose).one()
     return Balance(**row._mapping)
 
@@ -141,4 +149,4 @@ def save_balance(conn: Connection, changed: Balance) -> None:
             **{f"new_{name}": getattr(changed, name) for name in _CHANGING},
         },
     )
-    card_changed(conn, changed.program_id, changed.customer_id)
+    card_changed(conn, changed.program_id, changed.customer_id, changed.speaks)

@@ -41,6 +41,7 @@ REFERRAL_BLOCKED = "Referral blocked"
 PASS_UPDATED = "Pass updated"
 REWARD_AVAILABLE = "Reward available"
 CUSTOMER_ERASED = "Customer erased"
+CARD_REPLACED = "Card replaced"
 # Between our own rooms, told to nobody outside: a confirmation link had run out, a change of address is under way.
 VERIFICATION_REQUESTED = "Verification requested"
 ADDRESS_CHANGE_REQUESTED = "Address change requested"

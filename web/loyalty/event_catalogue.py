@@ -247,6 +247,12 @@ class PassUpdated(Properties):
     platform: Platform
 
 
+class CardReplaced(Properties):
+    """The holder lost a phone: so many passes are void, and the number on them is worthless."""
+
+    passes_voided: int
+
+
 class RewardAvailable(Properties):
     reward_id: str
     reward_title: str
@@ -314,6 +320,7 @@ _EXTRAS = (
     Kind(name=event.REFERRAL_BLOCKED, shape=ReferralBlocked, is_extra=True),
     Kind(name=event.PASS_UPDATED, shape=PassUpdated, is_extra=True),
     Kind(name=event.REWARD_AVAILABLE, shape=RewardAvailable, is_extra=True),
+    Kind(name=event.CARD_REPLACED, shape=CardReplaced, is_extra=True),
     Kind(name=event.CUSTOMER_ERASED, shape=CustomerErased, is_extra=True),
 )
 # Every event that may be told outside, by its name.

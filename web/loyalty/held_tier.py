@@ -22,6 +22,7 @@ from web.loyalty.standing import Standing
 from web.loyalty.tier import Tier
 from web.loyalty.tier_count import counted_since
 from web.loyalty.tiering import Outcome, Rung, Tiering, TierProgress, TierState
+from web.loyalty.wallet_pass import SILENT, TIER
 
 tier_change = Table(
     "tier_change",
@@ -258,7 +259,9 @@ def _keep(
     held.cycle_started_at, held.cycle_ends_at = state.cycle_start, state.cycle_ends_at
     held.tier_due_at = state.due_at
     _write_history(conn, held, outcome)
-    if not is_history:
+    if is_history:
+        held.speaks = SILENT
+    else:
         _tell(conn, program, held, outcome)
 
 
@@ -283,6 +286,8 @@ def _write_history(conn: Connection, held: Balance, outcome: Outcome) -> None:
 def _tell(conn: Connection, program: Program, held: Balance, outcome: Outcome) -> None:
     """Say what happened (events-links-consent 5.1, numbers 7 and 8)."""
     state, changes = outcome
+    if changes:
+        held.speaks = TIER
     for change in changes:
         properties = {
             "previous": _named(program, change.previous_id),

@@ -4,17 +4,35 @@ Both wallets repeat themselves, and in any order; only what changes something is
 """
 
 from collections import defaultdict
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Index, String, Table, delete, func, select, update
+import msgspec
+from sqlalchemy import (
+    Column,
+    Index,
+    String,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.engine import Connection
 
 from web.foundation.delivery import enqueue_merged
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
+from web.loyalty.customer import customer
 from web.loyalty.event import CARD_INSTALLED, CARD_UNINSTALLED, record
 from web.loyalty.wallet_pass import Pass, find_pass_by_id, update_row, wallet_pass
+
+# Phones that were off, or without a network, hear of an erased customer's card within this time or never.
+TOLD_WITHIN = timedelta(days=30)
 
 # One row for each phone and pass of Apple's. A phone names itself by a device id, which a restore from a backup
 # changes, and is reached by its push token, which may change at any time.
@@ -94,6 +112,18 @@ def forget_push_token(conn: Connection, push_token: str, since: datetime | None 
     return len(left)
 
 
+def phones_with(conn: Connection, program_id: str, pass_ids: list[str]) -> dict[str, list[str]]:
+    """The phones that any of these passes are on, each with the passes that it holds of them."""
+    found: dict[str, list[str]] = {}
+    for row in conn.execute(
+        select(pass_device.c.push_token, pass_device.c.pass_id).where(
+            pass_device.c.program_id == program_id, pass_device.c.pass_id.in_(pass_ids)
+        )
+    ):
+        found.setdefault(row.push_token, []).append(row.pass_id)
+    return found
+
+
 def push_tokens_of(conn: Connection, program_id: str, pass_id: str) -> list[str]:
     """The phones that a pass is on, each once."""
     return list(
@@ -119,6 +149,72 @@ def phones_of(conn: Connection, passes: Collection[tuple[str, str]]) -> dict[tup
     for program_id, pass_id, push_token in rows:
         found[program_id, pass_id].append(push_token)
     return found
+
+
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
+    """A phone got a pass in this version, or has it. `is_nobodys`: its customer was erased."""
+
+    program_id: str
+    pass_id: str
+    version: int
+    is_nobodys: bool = False
+
+
+_FETCH = (
+    update(wallet_pass)
+    .where(
+        wallet_pass.c.program_id == bindparam("its_program"),
+        wallet_pass.c.id == bindparam("its_id"),
+        or_(
+            wallet_pass.c.fetched_version.is_(None),
+            wallet_pass.c.fetched_version < bindparam("version_now"),
+        ),
+    )
+    .values(fetched_version=bindparam("version_now"), fetched_at=bindparam("now"))
+)
+
+
+def mark_fetched(conn: Connection, fetched: Sequence[Fetched]) -> None:
+    """Remember what phones fetched; an older version than the one known changes nothing.
+
+    Where the only phone of an erased customer knows that the card is void, nothing is left to tell it.
+    """
+    now = utc_now()
+    # In one order, so that two who write at once do not wait for each other.
+    rows = sorted(fetched, key=lambda each: each.pass_id)
+    conn.execute(
+        _FETCH,
+        [
+            {"its_program": each.program_id, "its_id": each.pass_id, "version_now": each.version, "now": now}
+            for each in rows
+        ],
+    )
+    for each in rows:
+        if each.is_nobodys and len(push_tokens_of(conn, each.program_id, each.pass_id)) == 1:
+            conn.execute(delete(pass_device).where(pass_device.c.pass_id == each.pass_id))
+
+
+def forget_phones_of_nobody(conn: Connection, program_id: str, now: datetime) -> int:
+    """Forget the phones that hold a card of somebody who was erased some time ago; returns how many there were.
+
+    Each of several phones was told, but which of them asked since is not known: a month is for all of them.
+    """
+    over = (
+        select(wallet_pass.c.program_id, wallet_pass.c.id)
+        .where(
+            wallet_pass.c.program_id == program_id,
+            wallet_pass.c.voided_at <= now - TOLD_WITHIN,
+            ~exists().where(
+                customer.c.program_id == wallet_pass.c.program_id, customer.c.id == wallet_pass.c.customer_id
+            ),
+        )
+        .subquery()
+    )
+    return conn.execute(
+        delete(pass_device).where(
+            tuple_(pass_device.c.program_id, pass_device.c.pass_id).in_(select(over.c.program_id, over.c.id))
+        )
+    ).rowcount
 
 
 def mark_installed(conn: Connection, program_id: str, pass_id: str) -> bool:

@@ -26,7 +26,7 @@ FORGET = "forget"
 HIDDEN = frozenset(("token", "token_hash", "jti_hash", "address_hash", "inbox_hash"))
 # What the merchant's books need stays, without a name: it is tied to an id that leads nowhere any more.
 KEPT_WITHOUT_NAME = frozenset(
-    ("ledger_entry", "balance", "lot", "consent_event", "redemption", "coupon_code")
+    ("ledger_entry", "balance", "lot", "consent_event", "redemption", "coupon_code", "replaced_number")
 )
 
 # Only a keyed hash is left of an erased address, so that an import does not bring the person back.

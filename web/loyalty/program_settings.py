@@ -12,12 +12,16 @@ import msgspec
 from babel import Locale, UnknownLocaleError
 from msgspec import Meta
 
+from web.foundation.address import BadEmailError, parse_email
 from web.foundation.theme import READABLE, card_colours, contrast
 from web.loyalty.card_settings import CardSettings, check_card
+from web.loyalty.quiet_hours import PATTERN, is_written_well
 from web.loyalty.tiering import TierRules
 
 Localised = dict[str, str]
 
+# As browsers write it. Plain HTTP is for trying things out on one's own machine.
+ORIGIN = re.compile(r"(https://[a-z0-9-]+(\.[a-z0-9-]+)*|http://(localhost|127\.0\.0\.1))(:[0-9]{1,5})?")
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]")
 # First parts of addresses that are not programmes.
 RESERVED_SLUGS = frozenset(
@@ -65,6 +69,10 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     gain: Annotated[str, Meta(max_length=120)] = ""
     gains: Annotated[tuple[Annotated[str, Meta(max_length=120)], ...], Meta(max_length=4)] = ()
     points_name: Annotated[str, Meta(max_length=24)] = ""
+    # What the card says by itself, where the merchant has words of their own: {reward}, {points} stand in them.
+    reward_ready: Annotated[str, Meta(max_length=160)] = ""
+    friend_came: Annotated[str, Meta(max_length=160)] = ""
+    came_by_friend: Annotated[str, Meta(max_length=160)] = ""
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,6 +108,21 @@ class Flows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     confirmation_message: bool = True
     download_message: bool = True
     require_verified_for: tuple[Literal["redeem"], ...] = ("redeem",)
+
+
+class Notices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a card tells by itself on the lock screen, and when it tells nothing.
+
+    `balance`, `tier`: that it changed; `reward`: that one can be had now; `referral`: what bringing a friend gave.
+    `quiet_hours`, like "21:00-09:00" in the programme's time zone: messages wait until they end, and what changes
+    meanwhile changes silently.
+    """
+
+    balance: bool = True
+    tier: bool = True
+    reward: bool = True
+    referral: bool = True
+    quiet_hours: Annotated[str, Meta(pattern=f"^$|{PATTERN}")] = ""
 
 
 class PointsRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -174,10 +197,15 @@ class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     fields: Annotated[tuple[ExtraField, ...], Meta(max_length=8)] = ()
     consents: Annotated[tuple[Consent, ...], Meta(max_length=6)] = ()
     flows: Flows = Flows()
+    notices: Notices = Notices()
     points: PointsRules = PointsRules()
     tiers: TierRules = TierRules()
     referral: ReferralRules = ReferralRules()
     sender: Sender = Sender()
+    # Who is written to when something of the programme needs a person: one e-mail address, never shown to customers.
+    contact: str = ""
+    # Sites whose pages may call the API in a browser, with a customer's own token: https://shop.example.com.
+    origins: Annotated[tuple[str, ...], Meta(max_length=20)] = ()
     card: CardSettings = CardSettings()
 
     @property
@@ -196,6 +224,9 @@ class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             gain=own.gain or first.gain,
             gains=own.gains or first.gains,
             points_name=own.points_name or first.points_name,
+            reward_ready=own.reward_ready or first.reward_ready,
+            friend_came=own.friend_came or first.friend_came,
+            came_by_friend=own.came_by_friend or first.came_by_friend,
         )
 
 
@@ -208,7 +239,10 @@ def check_program(slug: str, settings: ProgramSettings) -> None:
         *_check_slug(slug),
         *_check_languages(settings),
         *_check_place(settings),
+        *_check_contact(settings.contact),
+        *_check_origins(settings.origins),
         *_check_fields(settings),
+        *_check_notices(settings.notices),
         *_check_points(settings.points),
         *_check_referral(settings.referral),
         *_check_colours(settings),
@@ -246,6 +280,29 @@ def _check_place(settings: ProgramSettings) -> list[str]:
         ZoneInfo(settings.timezone)
     except (KeyError, ValueError, OSError):
         return [f"timezone: {settings.timezone!r} is unknown; write one like Europe/Madrid."]
+    return []
+
+
+def _check_contact(contact: str) -> list[str]:
+    try:
+        if contact:
+            parse_email(contact)
+    except BadEmailError:
+        return [f"contact: {contact!r} is no e-mail address."]
+    return []
+
+
+def _check_origins(origins: tuple[str, ...]) -> list[str]:
+    return [
+        f"origins: write {origin!r} like https://shop.example.com, in small letters and without a path."
+        for origin in origins
+        if not ORIGIN.fullmatch(origin)
+    ]
+
+
+def _check_notices(notices: Notices) -> list[str]:
+    if not is_written_well(notices.quiet_hours):
+        return ["notices.quiet_hours: write them like 21:00-09:00; they cannot last the whole day."]
     return []
 
 

@@ -1,5 +1,7 @@
 """The programmes, held in memory by each process and renewed when one of them changes."""
 
+import asyncio
+
 from web.foundation.database import Database
 from web.foundation.sealing import Sealer
 from web.loyalty.program import Program, load_program, versions
@@ -14,6 +16,7 @@ class Programs:
         self._by_slug: dict[str, Program] = {}
         self._by_id: dict[str, Program] = {}
         self.are_loaded = False
+        self._refreshing = asyncio.Lock()
 
     def get(self, slug: str) -> Program | None:
         return self._by_slug.get(slug)
@@ -23,6 +26,17 @@ class Programs:
 
     def all(self) -> list[Program]:
         return list(self._by_slug.values())
+
+    async def current(self, program_id: str, version: int) -> Program | None:
+        """The programme as of `version` or later: read now where another process has changed or made it since."""
+        known = self._by_id.get(program_id)
+        if known is not None and known.version >= version:
+            return known
+        async with self._refreshing:
+            known = self._by_id.get(program_id)
+            if known is None or known.version < version:
+                await self.refresh()
+        return self._by_id.get(program_id)
 
     async def refresh(self) -> None:
         """Load what is new or changed since the last call; costs one small query when nothing is."""

@@ -16,6 +16,7 @@ from web.loyalty.event import CUSTOMER_SCANNED, INSERT, event, event_row
 from web.loyalty.offer import Offer, level_of, offers_for
 from web.loyalty.program import Program
 from web.loyalty.redemption import counts_for
+from web.loyalty.replacing import is_replaced
 
 Method = Literal["qr", "nfc", "manual"]
 # A scanner that beeps twice means one card shown once.
@@ -48,6 +49,10 @@ class UnknownCard(Exception):
     """No customer of the programme has a card of this number."""
 
 
+class ReplacedCard(UnknownCard):
+    """The number was on a phone that its owner lost; they have a new one."""
+
+
 def scan_card(
     conn: Connection,
     program: Program,
@@ -57,7 +62,10 @@ def scan_card(
     method: Method = "qr",
     device_id: str | None = None,
 ) -> Scanned:
-    """Tell the till about a card, and record that it was shown: once in a minute at one place. Raises: UnknownCard."""
+    """Tell the till about a card, and record that it was shown: once in a minute at one place.
+
+    Raises: UnknownCard, ReplacedCard.
+    """
     found = _find(conn, program.id, card_number)
     held = lock_balance(conn, program.id, found.id)
     now = utc_now()
@@ -106,7 +114,7 @@ def _find(conn: Connection, program_id: str, card_number: str) -> _Owner:
         )
     ).one_or_none()
     if row is None:
-        raise UnknownCard(card_number)
+        raise (ReplacedCard if is_replaced(conn, program_id, number) else UnknownCard)(card_number)
     return _Owner(*row)
 
 

@@ -16,11 +16,14 @@ from sqlalchemy import (
     ColumnElement,
     Index,
     Integer,
+    Row,
+    SmallInteger,
     String,
     Table,
     and_,
     bindparam,
     case,
+    func,
     or_,
     select,
     update,
@@ -38,6 +41,10 @@ Kind = Literal["loyalty", "coupon", "gift_card", "membership"]
 APPLE_CARD, GOOGLE_CARD = "apple_card", "google_card"
 CARD_KINDS: dict[str, str] = {"apple": APPLE_CARD, "google": GOOGLE_CARD}
 
+# The one field of a card that may say, on the lock screen, that it changed: of several that say so at once iOS tells
+# no more than "changed". A message is the most worth saying.
+SILENT, BALANCE, TIER, MESSAGE = range(4)
+
 Second = BigInteger().with_variant(Integer(), "sqlite")
 
 wallet_pass = Table(
@@ -48,6 +55,8 @@ wallet_pass = Table(
     Column("customer_id", Id, nullable=False),
     Column("platform", String(8), nullable=False),
     Column("kind", String(12), nullable=False),
+    # What it stands for, where that is not the loyalty card: see pass_item.py.
+    Column("item_id", Id),
     # What a phone shows to our web service to prove that it holds the pass.
     Column("token", String(64), nullable=False),
     Column("status", String(12), nullable=False),
@@ -57,12 +66,17 @@ wallet_pass = Table(
     Column("version", Second, nullable=False),
     # The version that was last handed to a browser: a phone that registers may hold an older one than the present.
     Column("handed_version", Second),
+    # The version that a phone was given last, or said that it has.
+    Column("fetched_version", Second),
+    Column("fetched_at", Moment),
     Column("created_at", Moment, nullable=False),
     # When the wallet's vendor was told of it; only Google is.
     Column("stored_at", Moment),
     Column("installed_at", Moment),
     Column("uninstalled_at", Moment),
     Column("voided_at", Moment),
+    # Which field speaks of the change that made this version.
+    Column("voice", SmallInteger, nullable=False, default=SILENT),
     CheckConstraint("platform in ('apple', 'google')", name="platform_is_known"),
     CheckConstraint("kind in ('loyalty', 'coupon', 'gift_card', 'membership')", name="kind_is_known"),
     CheckConstraint("status in ('created', 'installed', 'uninstalled', 'voided')", name="status_is_known"),
@@ -78,7 +92,24 @@ Index(
     sqlite_where=(wallet_pass.c.voided_at.is_(None)) & (wallet_pass.c.kind == "loyalty"),
     postgresql_where=(wallet_pass.c.voided_at.is_(None)) & (wallet_pass.c.kind == "loyalty"),
 )
+_OF_ITEM = (wallet_pass.c.voided_at.is_(None)) & (wallet_pass.c.item_id.is_not(None))
+Index(
+    "uq_wallet_pass_item",
+    wallet_pass.c.program_id,
+    wallet_pass.c.item_id,
+    wallet_pass.c.platform,
+    unique=True,
+    sqlite_where=_OF_ITEM,
+    postgresql_where=_OF_ITEM,
+)
 Index("ix_wallet_pass_customer", wallet_pass.c.program_id, wallet_pass.c.customer_id)
+# Void passes are few; those of erased customers are looked for now and then.
+Index(
+    "ix_wallet_pass_voided",
+    wallet_pass.c.voided_at,
+    sqlite_where=wallet_pass.c.voided_at.is_not(None),
+    postgresql_where=wallet_pass.c.voided_at.is_not(None),
+)
 # A phone names a pass by its serial alone.
 Index("ix_wallet_pass_id", wallet_pass.c.id)
 
@@ -90,15 +121,18 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: str
     platform: Platform
     kind: Kind
+    item_id: str | None
     token: str
     status: str
     version: int
     handed_version: int | None
+    fetched_version: int | None
     created_at: datetime
     stored_at: datetime | None
     installed_at: datetime | None
     uninstalled_at: datetime | None
     voided_at: datetime | None
+    voice: int
 
 
 _COLUMNS = tuple(wallet_pass.c[name] for name in Pass.__struct_fields__)
@@ -144,6 +178,14 @@ _IS_HELD = or_(
         or_(wallet_pass.c.stored_at.is_not(None), wallet_pass.c.installed_at.is_not(None)),
     ),
 )
+# What a phone has yet to fetch goes on to be said by the loudest of the changes in it. Google is told of each.
+_IS_KNOWN = or_(
+    wallet_pass.c.platform == "google",
+    func.coalesce(wallet_pass.c.handed_version, 0) >= wallet_pass.c.version,
+    func.coalesce(wallet_pass.c.fetched_version, 0) >= wallet_pass.c.version,
+)
+_speaks = bindparam("speaks", type_=SmallInteger)
+_NEXT_VOICE = case((_IS_KNOWN | (wallet_pass.c.voice < _speaks), _speaks), else_=wallet_pass.c.voice)
 # Made once: SQLAlchemy remembers with a statement how it is compiled.
 _CHANGE_OF_CUSTOMER = (
     update(wallet_pass)
@@ -152,18 +194,57 @@ _CHANGE_OF_CUSTOMER = (
         wallet_pass.c.customer_id == bindparam("its_customer"),
         wallet_pass.c.voided_at.is_(None),
     )
-    .values(version=_NEXT_VERSION)
+    .values(version=_NEXT_VERSION, voice=_NEXT_VOICE)
     .returning(wallet_pass.c.id, wallet_pass.c.platform, _IS_HELD.label("is_held"))
+)
+_SPEAK = (
+    update(wallet_pass)
+    .where(
+        wallet_pass.c.program_id == bindparam("its_program"),
+        wallet_pass.c.customer_id == bindparam("its_customer"),
+        wallet_pass.c.kind == "loyalty",
+        wallet_pass.c.voided_at.is_(None),
+    )
+    .values(version=_NEXT_VERSION, voice=_NEXT_VOICE)
+    .returning(*_COLUMNS, _IS_HELD.label("is_held"))
 )
 
 
-def card_changed(conn: Connection, program_id: str, customer_id: str) -> None:
-    """Say, in the transaction that changes it, that what a customer's passes show is another from now on."""
+def card_changed(conn: Connection, program_id: str, customer_id: str, speaks: int = SILENT) -> None:
+    """Say, in the transaction that changes it, that what a customer's passes show is another from now on.
+
+    `speaks` is the field that may say so on the lock screen; what an import or a merchant's clean-up changes is
+    silent.
+    """
     changed = conn.execute(
         _CHANGE_OF_CUSTOMER,
-        {"its_program": program_id, "its_customer": customer_id, "second": int(time.time())},
+        {
+            "its_program": program_id,
+            "its_customer": customer_id,
+            "second": int(time.time()),
+            "speaks": speaks,
+        },
     )
     enqueue_merged(conn, [update_row(program_id, row.id, row.platform) for row in changed if row.is_held])
+
+
+def card_speaks(conn: Connection, program_id: str, customer_id: str) -> list[Pass]:
+    """A message is on the customer's card from now on; returns the passes that phones hold, with their new version."""
+    changed = conn.execute(
+        _SPEAK,
+        {
+            "its_program": program_id,
+            "its_customer": customer_id,
+            "second": int(time.time()),
+            "speaks": MESSAGE,
+        },
+    ).all()
+    enqueue_merged(conn, [update_row(program_id, row.id, row.platform) for row in changed if row.is_held])
+    return [_pass_of(row) for row in changed if row.status == "installed"]
+
+
+def _pass_of(row: Row[Any]) -> Pass:
+    return Pass(**{name: row._mapping[name] for name in Pass.__struct_fields__})
 
 
 def passes_changed(conn: Connection, program_id: str, *where: ColumnElement[bool]) -> list[str]:
@@ -186,9 +267,9 @@ def move_versions(conn: Connection, program_id: str, *where: ColumnElement[bool]
     rows = conn.execute(
         update(wallet_pass)
         .where(wallet_pass.c.program_id == program_id, *where)
-        .values(version=_NEXT_VERSION)
+        .values(version=_NEXT_VERSION, voice=_NEXT_VOICE)
         .returning(wallet_pass.c.id, wallet_pass.c.platform, _IS_HELD.label("is_held")),
-        {"second": int(time.time())},
+        {"second": int(time.time()), "speaks": SILENT},
     )
     return [Moved(row.id, row.platform, bool(row.is_held)) for row in rows]
 
@@ -213,6 +294,7 @@ def pass_row(
         "customer_id": customer_id,
         "platform": platform,
         "kind": "loyalty",
+        "item_id": None,
         "token": random_token(),
         "status": "created",
         "touch_id": touch_id,

@@ -36,6 +36,7 @@ from web.loyalty.programs import Programs
 from web.messages import sending, texts
 from web.messages.envelope import Envelope, Message
 from web.messages.mailbox_store import forget_messages
+from web.messages.notice import WEBHOOK_PAUSED
 
 CONFIRMATION, CARD_LINK, ADDRESS_CHANGE = "confirmation", "card_link", "address_change"
 
@@ -66,7 +67,10 @@ def follow_up(conn: Connection, program: Program, happened: Event) -> None:
 
 @dataclass(frozen=True)
 class Messenger:
-    """Makes and sends the messages. `mail` and `sms` are the senders of the two channels."""
+    """Makes and sends the messages. `mail` and `sms` are the senders of the two channels.
+
+    `operator` is the address of who runs this, or empty.
+    """
 
     database: Database
     programs: Programs
@@ -77,6 +81,7 @@ class Messenger:
     base_url: str
     mail_from: str
     reply_to: str
+    operator: str
 
     def handlers(self) -> dict[str, Handler]:
         return {
@@ -84,6 +89,7 @@ class Messenger:
             CARD_LINK: self.send_card_link,
             ADDRESS_CHANGE: self.ask_about_address,
             FORGET: self.forget,
+            WEBHOOK_PAUSED: self.tell_of_paused_webhook,
             card_request.CARD_REQUEST: self.answer_card_request,
         }
 
@@ -103,7 +109,7 @@ class Messenger:
             raise Drop("the address is confirmed already")
         address = contact.email or contact.phone or ""
         code, token = await self._link(delivery, program, contact, "verify", address)
-        envelope, brand = self._envelope(delivery, program, contact), self._brand(program, contact)
+        envelope, brand = self._envelope(delivery, program, contact), self._brand(program, contact.locale)
         if contact.email:
             message = texts.confirmation(
                 envelope,
@@ -124,7 +130,7 @@ class Messenger:
         code, token = await self._link(
             delivery, program, contact, "download", contact.email or contact.phone or ""
         )
-        envelope, brand = self._envelope(delivery, program, contact), self._brand(program, contact)
+        envelope, brand = self._envelope(delivery, program, contact), self._brand(program, contact.locale)
         again = delivery.payload["cause"] == "registered_again"
         download = f"{self._base(program)}/download?token={for_url(token)}&{UTM}"
         short = f"{self._base(program)}/l/{code}"
@@ -161,7 +167,7 @@ class Messenger:
             delivery, program, contact, "change", to, extra={"side": side, "change": change.id}
         )
         envelope = msgspec.structs.replace(self._envelope(delivery, program, contact), to=to)
-        brand = self._brand(program, contact)
+        brand = self._brand(program, contact.locale)
         if "@" in to:
             message = texts.address_change(
                 envelope,
@@ -174,6 +180,27 @@ class Messenger:
             message = texts.address_change_sms(
                 envelope, brand, self.renderer, agree_url=f"{self._base(program)}/c/{code}"
             )
+        await self._send(message)
+
+    async def tell_of_paused_webhook(self, delivery: Delivery) -> None:
+        """Tell those behind the programme, in its first language."""
+        program, told = self._program(delivery), delivery.payload
+        to = program.settings.contact or self.operator
+        if not to:
+            raise Drop("nobody is named who could be told")
+        locale = program.settings.default_language
+        message = texts.webhook_paused(
+            Envelope(id=delivery.id, to=to, locale=locale, sender=self.mail_from),
+            self._brand(program, locale),
+            self.renderer,
+            help_url=f"{self.base_url}/schema#changeWebhook",
+            slug=program.slug,
+            webhook=told["endpoint"],
+            host=told["host"],
+            reason=told["reason"],
+            at=delivery.created_at,
+            time_zone=program.settings.timezone,
+        )
         await self._send(message)
 
     async def _session_url(self, delivery: Delivery, program: Program, contact: Contact) -> str | None:
@@ -228,7 +255,7 @@ class Messenger:
             sender=self.mail_from,
         )
 
-    def _brand(self, program: Program, contact: Contact) -> texts.MailBrand:
+    def _brand(self, program: Program, locale: str) -> texts.MailBrand:
         settings = program.settings
         logo = program.images.get("logo")
         https = self.base_url.startswith("https://")
@@ -237,7 +264,7 @@ class Messenger:
             home_url=self._base(program),
             brand_colour=settings.brand.colour,
             on_brand=on_brand(settings.brand.colour),
-            points_name=settings.texts_in(contact.locale).points_name,
+            points_name=settings.texts_in(locale).points_name,
             logo_url=f"{self._base(program)}/logo.png?v={logo[:12]}" if logo and https else None,
             reply_to=settings.sender.reply_to or self.reply_to or None,
             postal_address=settings.sender.postal_address or None,

@@ -95,6 +95,21 @@ def _messages(renderer: Renderer, sample: _Sample, locale: str) -> Iterator[tupl
     agree = f"{brand.home_url}/change?token={_TOKEN}"
     yield "address-change", texts.address_change(mail, brand, renderer, agree_url=agree, side="old")
     yield "address-change-new", texts.address_change(mail, brand, renderer, agree_url=agree, side="new")
+    yield (
+        "webhook-paused",
+        texts.webhook_paused(
+            mail,
+            brand,
+            renderer,
+            help_url="https://card.example/schema#changeWebhook",
+            slug="brewbar",
+            webhook="0193a5f0-7c1e-7d3a-9b52-3f6f0f0c7a11",
+            host="shop.example.com",
+            reason="10 letters in a row were lost: it answered 500",
+            at=asked.at,
+            time_zone=asked.time_zone,
+        ),
+    )
     yield "address-change-sms", texts.address_change_sms(sms, brand, renderer, agree_url=short)
     yield "confirmation-sms", texts.confirmation_sms(sms, brand, renderer, verify_url=short)
     yield "card-link-sms", texts.card_link_sms(sms, brand, renderer, download_url=short)

@@ -1,9 +1,10 @@
 """What is said: each function composes one message out of plain values.
 
 The words stand in `templates/emails/`: `{name}.subject.txt`, `{name}.html`, `{name}.txt` and
-`{name}.sms.txt`. Every message here answers what a person has just done, so none carries
-List-Unsubscribe: that header is for mail that one can do without (RFC 8058), and a mail programme
-that offers to unsubscribe from one's own links would lock people out.
+`{name}.sms.txt`. Every message here answers what a person has just done, or tells
+those behind a programme what they must look after, so none carries List-Unsubscribe: that header
+is for mail that one can do without (RFC 8058), and a mail programme that offers to unsubscribe
+from one's own links would lock people out.
 
 A message to someone who may not have asked repeats nothing that the asker typed; a stranger could
 otherwise make the programme deliver their own words (`card_link`, `someone_tried`). The welcome is
@@ -137,6 +138,35 @@ def address_change_sms(
 ) -> Message:
     """The same by SMS, alike for both sides."""
     return _sms("address_change", envelope, brand, renderer, agree_url)
+
+
+def webhook_paused(
+    envelope: Envelope,
+    brand: MailBrand,
+    renderer: Renderer,
+    *,
+    help_url: str,
+    slug: str,
+    webhook: str,
+    host: str,
+    reason: str,
+    at: datetime,
+    time_zone: str,
+) -> Message:
+    """Tells those behind a programme that one of its webhooks paused itself. `reason` is technical, in English."""
+    return _mail(
+        "webhook_paused",
+        envelope,
+        brand,
+        renderer,
+        url=help_url,
+        webhook=webhook,
+        host=one_line(host, 80),
+        reason=one_line(reason),
+        at=at,
+        timezone=time_zone,
+        slug=slug,
+    )
 
 
 def confirmation_sms(envelope: Envelope, brand: MailBrand, renderer: Renderer, *, verify_url: str) -> Message:

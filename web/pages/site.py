@@ -1,6 +1,7 @@
 """What every page needs, wired once: settings, database, programmes, templates, wallets."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -17,6 +18,7 @@ from web.foundation.rendering import Renderer
 from web.foundation.sealing import Sealer
 from web.foundation.stylesheet import style_hash
 from web.foundation.theme import css as theme_css
+from web.loyalty.fetches import Fetches
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
 from web.pages.frame import Frame
@@ -24,6 +26,8 @@ from web.pages.kept import KeptPage
 from web.settings import Settings
 from web.wallet.apple.wallet import AppleWallet
 from web.wallet.designs import Designs
+from web.wallet.google.callbacks import GoogleCallbacks
+from web.wallet.google.deliveries import GoogleCards
 from web.wallet.google.wallet import GoogleWallet
 
 NEUTRAL_COLOUR = "#4a4540"
@@ -50,6 +54,15 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
 
 
+class Handed(msgspec.Struct, frozen=True, kw_only=True):
+    """A card on its way to a wallet: Apple's as a package with the token that fetches it, Google's as a save link."""
+
+    serial: str
+    package: bytes = b""
+    token: str = ""
+    save_url: str = ""
+
+
 @dataclass
 class Site:
     """The application's parts, as its pages use them. One for each process."""
@@ -65,7 +78,13 @@ class Site:
     apple: AppleWallet | None
     google: GoogleWallet | None
     designs: Designs
+    fetches: Fetches
     head_revision: str | None
+    # Both need the process's own connections to the outside, and are set once those are open.
+    google_cards: GoogleCards | None = None
+    google_callbacks: GoogleCallbacks | None = None
+    # Hears of each card that a browser was handed; only development's emulated phone listens.
+    handed: Callable[[Handed], None] | None = None
     # Set after a write that something outside waits for, so that the worker need not be polled awake.
     work_to_do: asyncio.Event = field(default_factory=asyncio.Event)
     _looks: dict[tuple[str, int, str], Look] = field(default_factory=dict)

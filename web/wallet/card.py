@@ -19,6 +19,7 @@ N_ = str  # marks a source text for the catalogues; it is translated by `own_lab
 
 Kind = Literal["loyalty", "coupon", "gift_card", "membership"]
 BarcodeFormat = Literal["qr", "aztec", "pdf417", "code128"]
+Voice = Literal["balance", "tier", "message"]
 Texts = Mapping[str, str]
 """One text in several languages: locale -> text."""
 
@@ -36,6 +37,8 @@ LABELS = {
     "card_number": N_("Card number"),
     "expires": N_("Valid until"),
     "member_since": N_("Member since"),
+    "message": N_("Latest message"),
+    "no_message": N_("Nothing yet"),
     "open": N_("Open"),
     "open_card": N_("Open my card"),
     "rewards": N_("My rewards"),
@@ -46,7 +49,6 @@ LABELS = {
     # %@ is where the phone writes the new value
     "points_changed": N_("Your balance is now %@"),
     "tier_changed": N_("Your tier is now %@"),
-    "next_reward_changed": N_("Your next reward: %@"),
 }
 # What stands where, unless a merchant decides otherwise.
 PLACES: Mapping[str, tuple[str, ...]] = {
@@ -133,6 +135,10 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
             Link(label=label, url=f"{self.base_url}/{self.slug}/{path}") for label, path in _PAGES.items()
         )
 
+    def message_url(self, code: str) -> str:
+        """Where a card links to from a message: our own address, which notes the tap and leads on."""
+        return f"{self.base_url}/{self.slug}/m/{code}"
+
 
 class OwnText(msgspec.Struct, frozen=True, kw_only=True):
     """A field of the merchant's own, in their languages; `url` makes it a link."""
@@ -158,6 +164,13 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     url: str
 
 
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What a card says: lines of text, and the code of the short address that they link to."""
+
+    text: str
+    code: str | None = None
+
+
 class NextReward(msgspec.Struct, frozen=True, kw_only=True):
     """The reward a holder is on the way to; `cost` and `missing` in the card's minor units."""
 
@@ -179,8 +192,9 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
     `number` is empty where nobody is left whose it could be. `headline` is what a coupon gives or what a
     membership is called; `currency` (ISO 4217) is set where the balance is money. `serial` and `token`
-    never change for a pass. Raises ValueError for a short token, a date without a zone, another scale,
-    more than ten locations or two links of one label.
+    never change for a pass. `speaks` is the one field whose change the phone may tell of. Raises ValueError
+    for a short token, a date without a zone, another scale, more than ten locations or two links of one
+    label.
     """
 
     kind: Kind = "loyalty"
@@ -202,12 +216,14 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     locations: tuple[Location, ...] = ()
     # Whether its holder wants to be told of the card near a shop.
     hears_places: bool = True
+    message: Message | None = None
+    speaks: Voice | None = None
 
     def __post_init__(self) -> None:
         if len(self.token) < MIN_TOKEN:
             raise ValueError(f"an authentication token has at least {MIN_TOKEN} characters")
-        if self.scale not in (0, 2):
-            raise ValueError("the scale of a balance is 0 or 2")
+        if not 0 <= self.scale <= 3:
+            raise ValueError("the scale of a balance is 0 to 3")
         if len(self.locations) > MAX_LOCATIONS:
             raise ValueError(f"a card has at most {MAX_LOCATIONS} locations")
         if len({link.label for link in self.links}) < len(self.links):

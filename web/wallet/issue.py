@@ -1,16 +1,32 @@
 """From a programme and a customer's standing to the design and the card that wallets are given."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from hashlib import sha256
 from uuid import UUID
 
 import msgspec
+from babel.numbers import get_currency_precision
 from sqlalchemy.engine import Connection
 
 from web.foundation.theme import card_colours
 from web.loyalty.held_card import HeldCard
+from web.loyalty.pass_item import Item
+from web.loyalty.preferences import Notifications
 from web.loyalty.program import Program, image_of
-from web.wallet.card import Beacon, Card, Design, Location, NextReward, OwnText, own_labels
+from web.loyalty.quiet_hours import quiet_until
+from web.loyalty.wallet_pass import BALANCE, MESSAGE, TIER, Pass
+from web.wallet.card import (
+    Beacon,
+    Card,
+    Design,
+    Location,
+    Message,
+    NextReward,
+    OwnText,
+    Voice,
+    own_labels,
+)
 from web.wallet.mark import draw_mark
 
 Translate = Callable[[str, str], str]
@@ -87,7 +103,10 @@ def card_of(program: Program, shown: HeldCard) -> Card:
             voided=True,
         )
     language = standing.locale if standing.locale in offered else offered[0]
+    if shown.item is not None:
+        return _card_of_item(program, held, shown.item, standing.name, language)
     title = settings.say(standing.next_reward, language) if standing.next_reward else None
+    wants = shown.notifications or Notifications()
     return Card(
         kind=held.kind,
         serial=held.id,
@@ -105,7 +124,7 @@ def card_of(program: Program, shown: HeldCard) -> Card:
                 longitude=shop.longitude,
                 text=settings.say(shop.nearby_text, language) or shop.name,
             )
-            for shop in program.shops
+            for shop in (program.shops if wants.location else ())
             if shop.latitude is not None and shop.longitude is not None
         ),
         next_reward=(
@@ -113,5 +132,43 @@ def card_of(program: Program, shown: HeldCard) -> Card:
             if title
             else None
         ),
+        hears_places=wants.location,
+        voided=held.voided_at is not None,
+        message=Message(text=shown.message.text, code=shown.message.code) if shown.message else None,
+        speaks=voice_of(program, held, wants),
+    )
+
+
+def voice_of(program: Program, held: Pass, wants: Notifications) -> Voice | None:
+    """The field that may tell on the lock screen what made this version of a pass, where that is wanted.
+
+    It depends on nothing but the version, so that a pass built twice is the same: also its moment is the version's.
+    """
+    if held.voice == MESSAGE:
+        return "message"
+    notices = program.settings.notices
+    changed = datetime.fromtimestamp(held.version, UTC)
+    if quiet_until(changed, notices.quiet_hours, program.settings.timezone):
+        return None
+    if held.voice == TIER and notices.tier and wants.tier:
+        return "tier"
+    return "balance" if held.voice in (BALANCE, TIER) and notices.balance and wants.balance else None
+
+
+def _card_of_item(program: Program, held: Pass, item: Item, member: str | None, language: str) -> Card:
+    """The card of a coupon, gift card or membership."""
+    return Card(
+        kind=held.kind,
+        serial=held.id,
+        token=held.token,
+        number=item.number,
+        locale=language,
+        balance=item.amount or 0,
+        scale=get_currency_precision(program.settings.currency),
+        currency=program.settings.currency,
+        member=member,
+        headline=program.settings.say(item.title, language),
+        expires=item.expires_at,
+        speaks="balance" if item.kind == "gift_card" else None,
         voided=held.voided_at is not None,
     )

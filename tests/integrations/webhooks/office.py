@@ -9,10 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from web.foundation.assets import Assets
 from web.foundation.database import Database
 from web.foundation.delivery import WAITING, delivery
+from web.foundation.languages import Catalogues
 from web.foundation.metrics import Metrics
 from web.foundation.outgoing import Outgoing
+from web.foundation.rendering import Renderer
 from web.foundation.schema import utc_now
 from web.foundation.sealing import Sealer
 from web.integrations.webhooks.courier import Courier
@@ -21,9 +24,15 @@ from web.integrations.webhooks.envelope import WEBHOOK, follow_up
 from web.loyalty.event import record
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
+from web.messages.deliveries import Messenger
+from web.messages.envelope import Message
+from web.messages.mailbox import MailboxSender
+from web.messages.mailbox_store import keep_message, kept_messages
 from web.worker import SLOW_DELIVERIES, Worker
 
-README = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text("utf-8")
+OPERATOR = "operator@example.net"
 
 
 def the_checker_of_the_readme() -> Callable[..., bool]:
@@ -67,6 +76,10 @@ class Office:
             await self.let_time_pass()
         raise AssertionError("it never ended")
 
+    async def mails(self) -> list[Message]:
+        """What the mailbox holds, the latest first."""
+        return [message for _, message in await self.database.read(kept_messages)]
+
     async def letters(self) -> list[dict[str, Any]]:
         query = select(delivery).where(delivery.c.kind == WEBHOOK).order_by(delivery.c.id)
         return await self.database.read(lambda conn: [dict(row._mapping) for row in conn.execute(query)])
@@ -82,12 +95,33 @@ async def open_office(database: Database, program: Program, sealer: Sealer, outg
         database=database,
         programs=programs,
         metrics=Metrics(),
-        handlers=Courier(database, sealer, outgoing).handlers(),
+        handlers={
+            **Courier(database, sealer, outgoing).handlers(),
+            **messenger(database, programs, sealer).handlers(),
+        },
         follow_ups=[follow_up],
         work_to_do=asyncio.Event(),
         slow={WEBHOOK: SLOW_DELIVERIES},
     )
     return Office(database, program, sealer, worker)
+
+
+def messenger(database: Database, programs: Programs, sealer: Sealer) -> Messenger:
+    """Writes to the mailbox, in the name of an installation that says who runs it."""
+    mailbox = MailboxSender(lambda message: database.write(keep_message, message))
+    catalogues = Catalogues.load(ROOT / "locales")
+    return Messenger(
+        database=database,
+        programs=programs,
+        renderer=Renderer(ROOT / "templates", catalogues, Assets({}, ""), development=True),
+        sealer=sealer,
+        mail=mailbox,
+        sms=mailbox,
+        base_url="https://cards.example.com",
+        mail_from="cards@example.com",
+        reply_to="",
+        operator=OPERATOR,
+    )
 
 
 def _make_due(conn: Connection) -> None:

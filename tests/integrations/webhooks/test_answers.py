@@ -6,12 +6,14 @@ import hashlib
 import hmac
 from datetime import timedelta
 from time import monotonic
+from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, select, update
 
 from tests.conftest import SECRET, Fresh
-from tests.integrations.webhooks.office import Office, the_checker_of_the_readme
+from tests.integrations.webhooks.office import OPERATOR, Office, the_checker_of_the_readme
 from tests.loyalty.people import new_customer
 from tests.support.ports import free_port
 from tests.support.receiver import Receiver, Reply
@@ -33,8 +35,9 @@ from web.integrations.webhooks.endpoint import (
     webhook_endpoint,
 )
 from web.integrations.webhooks.envelope import WEBHOOK, tell_again
-from web.integrations.webhooks.health import forget_what_waits_too_long
+from web.integrations.webhooks.health import forget_what_waits_too_long, leave_in_peace
 from web.integrations.webhooks.secret import OVERLAP, reseal_secrets, rotate_secret, secrets_of
+from web.loyalty.program import change_program
 from web.worker import SLOW_DELIVERIES
 
 is_from_pasito = the_checker_of_the_readme()
@@ -91,12 +94,32 @@ async def test_an_endpoint_that_is_gone_is_paused_at_once_and_loses_nothing(
     assert len(receiver.requests) == 1
     endpoint = await office.endpoint(endpoint_id)
     assert endpoint.pause_reason == "it answered 410"
+    [mail] = await office.mails()
+    assert (mail.to, mail.subject) == (OPERATOR, "The webhook to 127.0.0.1 is paused")
+    for text in (mail.text, mail.html or ""):
+        assert "it answered 410" in text
+        assert f"webhook resume --program {office.program.slug} {endpoint_id}" in text
+        assert urlsplit(receiver.url).path not in text, "an address may hold a secret"
     assert [letter["tries"] for letter in await office.letters()] == [0, 0, 0]
     receiver.answer = lambda _: Reply()
     receiver.requests.clear()
     assert await office.database.write(resume_endpoint, office.program.id, endpoint_id) == 3
     await office.work_off()
     assert [request.envelope["properties"]["number"] for request in receiver.requests] == [0, 1, 2]
+    assert len(await office.mails()) == 1
+
+    # Where the programme names somebody it is theirs to know; what an operator does, an operator knows.
+    settings = msgspec.structs.replace(office.program.settings, contact="it@brewbar.example")
+    await office.database.write(change_program, office.program.slug, settings)
+    await office.worker.programs.refresh()
+    for pauses in (pause_endpoint, leave_in_peace, leave_in_peace):
+        await office.database.write(pauses, office.program.id, endpoint_id, BY_OPERATOR)
+    await office.work_off()
+    assert len(await office.mails()) == 1
+    await office.database.write(resume_endpoint, office.program.id, endpoint_id)
+    await office.database.write(leave_in_peace, office.program.id, endpoint_id, "it answered 410")
+    await office.work_off()
+    assert [mail.to for mail in await office.mails()] == ["it@brewbar.example", OPERATOR]
 
 
 async def test_ten_lost_letters_in_a_row_pause_it_and_resuming_sends_them_in_order(

@@ -1,37 +1,23 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from tests.wallet.google.stand_in import GoogleStandIn
-from web.wallet.google.account import ServiceAccount
+from tests.support.google import ISSUER_ID, Google
+from web.wallet.google.account import ServiceAccount, load_account
 from web.wallet.google.client import GoogleClient
-from web.wallet.google.development import ISSUER_ID, development_account
 from web.wallet.google.wallet import GoogleWallet
 
 
 @pytest.fixture(scope="session")
-def account_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("google") / "service-account.json"
-    development_account(path)
-    return path
-
-
-@pytest.fixture(scope="session")
-def account(account_file: Path) -> ServiceAccount:
-    return development_account(account_file)
+def account(google_account: tuple[Path, RSAPublicKey]) -> ServiceAccount:
+    return load_account(google_account[0])
 
 
 @pytest.fixture
-def google(account: ServiceAccount) -> Iterator[GoogleStandIn]:
-    known = {account.client_email: (account.private_key_id, account.key.public_key())}
-    with GoogleStandIn(ISSUER_ID, known) as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
-async def client(google: GoogleStandIn, account: ServiceAccount) -> AsyncIterator[GoogleClient]:
+async def client(google: Google, account: ServiceAccount) -> AsyncIterator[GoogleClient]:
     async with httpx.AsyncClient() as http:
         yield GoogleClient(http, account, api_url=google.api_url, token_url=google.token_url)
 

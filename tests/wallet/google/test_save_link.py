@@ -6,12 +6,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.google import ISSUER_ID, Google, RefusalError
 from tests.wallet.designs import card, design
-from tests.wallet.google.stand_in import GoogleStandIn, RefusalError
 from web.wallet.card import NextReward
 from web.wallet.google.account import ServiceAccount
 from web.wallet.google.client import GoogleClient
-from web.wallet.google.development import ISSUER_ID
 from web.wallet.google.objects import UnsupportedKindError, loyalty_object
 from web.wallet.google.save_link import MAX_LENGTH, SAVE_URL, LinkTooLongError
 from web.wallet.google.wallet import GoogleWallet
@@ -22,7 +21,7 @@ def claims(url: str) -> dict[str, Any]:
 
 
 def test_a_fat_link_brings_card_and_class_to_a_google_that_knows_neither(
-    wallet: GoogleWallet, google: GoogleStandIn
+    wallet: GoogleWallet, google: Google
 ) -> None:
     held = google.save(wallet.save_url(design(), card()))
     assert held["loyaltyPoints"]["balance"] == {"int": 12345}
@@ -50,7 +49,7 @@ def test_a_fat_link_sheds_the_optional_and_keeps_the_card(wallet: GoogleWallet) 
     assert payload["loyaltyClasses"][0]["programLogo"]["sourceUri"]["uri"].endswith("/logo.png")
 
 
-def test_a_name_in_any_script_finds_room_in_a_link(wallet: GoogleWallet, google: GoogleStandIn) -> None:
+def test_a_name_in_any_script_finds_room_in_a_link(wallet: GoogleWallet, google: Google) -> None:
     long_name = "عبد الرحمن بن عبد العزيز بن محمد الأنصاري القرطبي"
     held = google.save(wallet.save_url(design(), card(member=long_name, tier="الذهبي")))
     assert held["accountName"] == long_name
@@ -64,18 +63,19 @@ def test_a_card_too_long_for_a_link_has_to_be_stored_first(wallet: GoogleWallet)
 
 
 async def test_a_skinny_link_names_what_google_holds(
-    wallet: GoogleWallet, google: GoogleStandIn, client: GoogleClient
+    wallet: GoogleWallet, google: Google, client: GoogleClient
 ) -> None:
     link = wallet.save_url(design(), card(), stored=True)
     with pytest.raises(RefusalError):
         google.save(link)
-    await wallet.store(client, design(), card())
+    for part in (wallet.class_of(design(), card()), wallet.object_of(design(), card())):
+        await client.insert(part.resource, part.content)
     held = google.save(link)
     assert held["linksModuleData"]["uris"][0]["uri"] == "https://club.example/brewbar/profile"
     assert held["textModulesData"][1]["body"] == "7.655"
 
 
-def test_a_link_signed_with_another_key_is_refused(account: ServiceAccount, google: GoogleStandIn) -> None:
+def test_a_link_signed_with_another_key_is_refused(account: ServiceAccount, google: Google) -> None:
     forger = ServiceAccount(
         client_email=account.client_email,
         private_key_id=account.private_key_id,
@@ -88,7 +88,7 @@ def test_a_link_signed_with_another_key_is_refused(account: ServiceAccount, goog
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(member=st.text(max_size=100), tier=st.text(max_size=100), title=st.text(max_size=100))
 def test_whatever_people_are_called_the_link_is_short_or_asks_to_be_skinny(
-    wallet: GoogleWallet, google: GoogleStandIn, member: str, tier: str, title: str
+    wallet: GoogleWallet, google: Google, member: str, tier: str, title: str
 ) -> None:
     reward = NextReward(title=title, cost=1, missing=1)
     try:

@@ -18,10 +18,9 @@ from web.integrations.webhooks.endpoint import (
     Endpoint,
     NoSuchEndpoint,
     find_endpoint,
-    pause_endpoint,
 )
 from web.integrations.webhooks.envelope import WEBHOOK
-from web.integrations.webhooks.health import is_news, note_failure, note_success
+from web.integrations.webhooks.health import is_news, leave_in_peace, note_failure, note_success
 from web.integrations.webhooks.secret import secrets_of
 from web.integrations.webhooks.signing import headers_for
 
@@ -82,7 +81,7 @@ class Courier:
             return
         reason = f"it answered {answer.status}"
         if answer.status == GONE:
-            await self.database.write(pause_endpoint, delivery.program_id, endpoint.id, reason)
+            await self.database.write(leave_in_peace, delivery.program_id, endpoint.id, reason)
             log.error("a webhook endpoint was paused", endpoint=endpoint.id, reason=reason)
             raise Wait(reason, LOOKED_AT_WHILE_PAUSED)
         await self._failed(delivery, endpoint.id, reason, is_silent=False)

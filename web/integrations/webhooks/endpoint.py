@@ -149,15 +149,18 @@ def remove_endpoint(conn: Connection, program_id: str, endpoint_id: str) -> int:
     return drop_lanes(conn, program_id, lane_of(endpoint_id))
 
 
-def pause_endpoint(conn: Connection, program_id: str, endpoint_id: str, reason: str) -> None:
-    """Send nothing until it is resumed; what happens meanwhile is kept for 30 days. Raises: NoSuchEndpoint."""
-    endpoint = find_endpoint(conn, program_id, endpoint_id)
-    if endpoint.paused_at is None:
-        conn.execute(
-            update(webhook_endpoint)
-            .where(*its(program_id, endpoint_id))
-            .values(paused_at=utc_now(), pause_reason=reason[:200])
-        )
+def pause_endpoint(conn: Connection, program_id: str, endpoint_id: str, reason: str) -> bool:
+    """Send nothing until it is resumed; what happens meanwhile is kept for 30 days.
+
+    Returns whether it is this call that paused it. Raises: NoSuchEndpoint.
+    """
+    find_endpoint(conn, program_id, endpoint_id)
+    changed = conn.execute(
+        update(webhook_endpoint)
+        .where(*its(program_id, endpoint_id), webhook_endpoint.c.paused_at.is_(None))
+        .values(paused_at=utc_now(), pause_reason=reason[:200])
+    )
+    return bool(changed.rowcount)
 
 
 def resume_endpoint(conn: Connection, program_id: str, endpoint_id: str) -> int:

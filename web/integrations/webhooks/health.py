@@ -1,6 +1,7 @@
 """How an endpoint is doing, and when it is left in peace."""
 
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from sqlalchemy import func, literal, select, update
 from sqlalchemy.engine import Connection
@@ -10,11 +11,13 @@ from web.foundation.schema import Moment, utc_now
 from web.integrations.webhooks.endpoint import (
     KEPT_WHILE_PAUSED,
     Endpoint,
+    find_endpoint,
     its,
     lane_of,
     pause_endpoint,
     webhook_endpoint,
 )
+from web.messages.notice import tell_of_paused_webhook
 
 # So many dead letters in a row, or so long without any answer, and nothing more is sent until somebody looks.
 MOST_DEAD_IN_A_ROW = 10
@@ -64,14 +67,21 @@ def note_failure(
     if row is None:
         return False
     if row.dead_in_a_row >= MOST_DEAD_IN_A_ROW:
-        pause_endpoint(
+        leave_in_peace(
             conn, program_id, endpoint_id, f"{row.dead_in_a_row} letters in a row were lost: {reason}"
         )
         return True
     if is_silent and now - row.failing_since >= LONGEST_SILENCE:
-        pause_endpoint(conn, program_id, endpoint_id, f"no answer for a day: {reason}")
+        leave_in_peace(conn, program_id, endpoint_id, f"no answer for a day: {reason}")
         return True
     return False
+
+
+def leave_in_peace(conn: Connection, program_id: str, endpoint_id: str, reason: str) -> None:
+    """Pause an endpoint for what it did, and let those behind the programme be told of it by mail, once."""
+    if pause_endpoint(conn, program_id, endpoint_id, reason):
+        host = urlsplit(find_endpoint(conn, program_id, endpoint_id).url).hostname or ""
+        tell_of_paused_webhook(conn, program_id, endpoint_id, host, reason)
 
 
 def forget_what_waits_too_long(conn: Connection) -> int:

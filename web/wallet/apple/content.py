@@ -37,6 +37,7 @@ _BARCODES = {
     "code128": "PKBarcodeFormatCode128",
 }
 _AS_DATE = {"dateStyle": "PKDateStyleMedium", "timeStyle": "PKDateStyleNone"}
+_MESSAGE_LIMIT = 240
 _NAME_LIMIT = 64  # more is cut off on the front of a pass anyway
 
 
@@ -128,12 +129,13 @@ class Content:
         match name:
             case "balance":
                 unit = "points" if card.kind == "loyalty" else "balance"
-                return self._field("balance", unit, card.amount(card.balance), "points_changed")
+                balance = self._field("balance", unit, card.amount(card.balance))
+                return self._speaking(balance, card, "points_changed")
             case "headline" | "next_reward" if card.headline:
                 return self._field("headline", "offer", plain(card.headline, _NAME_LIMIT))
             case "next_reward" if reward:
                 title = plain(reward.title, _NAME_LIMIT)
-                return self._field("next_reward", "next_reward", title, "next_reward_changed")
+                return self._field("next_reward", "next_reward", title)
             case "missing" if reward:
                 return self._field("missing", "missing", card.amount(reward.missing))
             case "member" if card.member:
@@ -141,7 +143,8 @@ class Content:
             case "member_since" if card.member_since:
                 return self._field("member_since", "member_since", _iso(card.member_since)) | _AS_DATE
             case "tier" if card.tier:
-                return self._field("tier", "tier", plain(card.tier, _NAME_LIMIT), "tier_changed")
+                tier = self._field("tier", "tier", plain(card.tier, _NAME_LIMIT))
+                return self._speaking(tier, card, "tier_changed")
             case "card_number":
                 return self._field("card_number", "card_number", plain(card.spaced_number))
         own = self._design.texts.get(name)
@@ -150,7 +153,9 @@ class Content:
         return self._field(f"own_{name}", f"own_{name}", plain(self._design.text(own.value, card.locale)))
 
     def _back(self, card: Card, number: str, expires: str | None) -> list[Field | msgspec.Raw]:
-        fields: list[Field | msgspec.Raw] = [self._field("number", "card_number", number)] if number else []
+        fields: list[Field | msgspec.Raw] = [self._message(card)] if card.kind == "loyalty" and number else []
+        if number:
+            fields.append(self._field("number", "card_number", number))
         if expires:
             fields.append(self._field("expires", "expires", expires) | _AS_DATE)
         if not card.links and card.locale in self._pages:
@@ -187,10 +192,25 @@ class Content:
             for link in links
         ]
 
-    def _field(self, key: str, label: str, value: str, changed: str | None = None) -> Field:
-        field = {"key": key, "label": self._keys[label], "value": value}
-        if changed:
-            field["changeMessage"] = self._keys[changed]
+    def _message(self, card: Card) -> Field:
+        """What the card says. The field is there before there is anything to say: iOS tells of no new ones."""
+        if card.message is None:
+            return self._field("message", "message", self._keys["no_message"])
+        text = "\n".join(plain(line, _MESSAGE_LIMIT) for line in card.message.text.split("\n"))
+        field = self._field("message", "message", text)
+        if card.message.code:
+            # The text itself is the link, so that a notice made of either of the two says the same.
+            address = escape(self._design.message_url(card.message.code))
+            field["attributedValue"] = f'<a href="{address}">{escape(text)}</a>'
+        return self._speaking(field, card)
+
+    def _field(self, key: str, label: str, value: str) -> Field:
+        return {"key": key, "label": self._keys[label], "value": value}
+
+    def _speaking(self, field: Field, card: Card, changed: str | None = None) -> Field:
+        """The field, with what the phone says of its change if it is the one that may speak."""
+        if field["key"] == card.speaks:
+            field["changeMessage"] = self._keys[changed] if changed else "%@"
         return field
 
 

@@ -1,5 +1,6 @@
 """Apple Wallet, as the rest of the app sees it: a design and a card in, a signed pass out."""
 
+import asyncio
 from collections import OrderedDict
 from hashlib import sha256
 from threading import Lock
@@ -35,24 +36,42 @@ class AppleWallet:
         self._packages: OrderedDict[tuple[UUID, int], Package] = OrderedDict()
         self._pictures: OrderedDict[bytes, dict[str, bytes]] = OrderedDict()
         self._designs_kept = designs_kept
+        self._drawing: dict[tuple[UUID, int], asyncio.Task[Package]] = {}
         self._lock = Lock()
 
     def package(self, design: Design, card: Card) -> bytes:
         """The `.pkpass` of a card: some 0.3 ms once the design is prepared. Raises PictureError before."""
         return self.prepare(design).build(card)
 
+    async def ready(self, design: Design) -> Package:
+        """What `prepare` makes, at once where it is made already; the first to ask has it made in a thread."""
+        key = (design.program_id, design.version)
+        if package := self._kept(key):
+            return package
+        drawing = self._drawing.get(key)
+        if drawing is None:
+            drawing = self._drawing[key] = asyncio.create_task(asyncio.to_thread(self.prepare, design))
+            drawing.add_done_callback(lambda _: self._drawing.pop(key))
+        # Whoever gives up waiting does not take the others' picture away.
+        return await asyncio.shield(drawing)
+
     def prepare(self, design: Design) -> Package:
         """Renders a design's pictures unless that is done: up to a second of work, for another thread."""
         key = (design.program_id, design.version)
-        with self._lock:
-            if package := self._packages.get(key):
-                self._packages.move_to_end(key)
-                return package
+        if package := self._kept(key):
+            return package
         content = Content(design, self.pass_type_id, self.team_id, self._web_service_url)
         package = Package(content, self._pictures_of(design), self._signer)
         with self._lock:
             self._keep(self._packages, key, package)
         return package
+
+    def _kept(self, key: tuple[UUID, int]) -> Package | None:
+        with self._lock:
+            package = self._packages.get(key)
+            if package is not None:
+                self._packages.move_to_end(key)
+            return package
 
     def _pictures_of(self, design: Design) -> dict[str, bytes]:
         """Drawn once for what they are made of: most changes of a design leave its pictures as they are."""

@@ -17,7 +17,19 @@ from web.wallet.google.objects import Json
 SAVE_URL = "https://pay.google.com/gp/v/save/"
 MAX_LENGTH = 1800
 
-_CLASS_ESSENTIALS = ("id", "issuerName", "programName", "programLogo", "reviewStatus", "hexBackgroundColor")
+# What a class of any kind has to have; what a kind does not know is not there.
+_CLASS_ESSENTIALS = (
+    "id",
+    "issuerName",
+    "programName",
+    "programLogo",
+    "title",
+    "provider",
+    "redemptionChannel",
+    "merchantName",
+    "reviewStatus",
+    "hexBackgroundColor",
+)
 _SHED_IN_TURN = (
     "linksModuleData",
     "merchantLocations",
@@ -32,24 +44,24 @@ class LinkTooLongError(Exception):
     """The card does not fit into a link: store class and object over REST, then make a skinny link."""
 
 
-def fat_link(account: ServiceAccount, origins: Sequence[str], program: Json, card: Json) -> str:
+def fat_link(account: ServiceAccount, origins: Sequence[str], family: str, program: Json, card: Json) -> str:
     """A link that brings class and object with it: Google needs no call before it.
 
     To stay under 1,800 characters it sheds what is optional, the least useful first; the phone learns
     that when class and object are stored. Raises LinkTooLongError.
     """
     for program_part, card_part in _ever_leaner(program, card):
-        payload = {"loyaltyClasses": [program_part], "loyaltyObjects": [card_part]}
+        payload = {f"{family}Classes": [program_part], f"{family}Objects": [card_part]}
         link = _link(account, origins, payload)
         if len(link) <= MAX_LENGTH:
             return link
     raise LinkTooLongError(f"even its essentials make a link of {len(link)} characters")
 
 
-def skinny_link(account: ServiceAccount, origins: Sequence[str], card: Json) -> str:
+def skinny_link(account: ServiceAccount, origins: Sequence[str], family: str, card: Json) -> str:
     """A link that only names an object which Google already holds."""
     named = {"id": card["id"], "classId": card["classId"]}
-    return _link(account, origins, {"loyaltyObjects": [named]})
+    return _link(account, origins, {f"{family}Objects": [named]})
 
 
 def _ever_leaner(program: Json, card: Json) -> Iterator[tuple[Json, Json]]:
