@@ -51,7 +51,7 @@ from web.pages.site import Site
 from web.passkit import PASSKIT
 from web.passkit import calls as passkit
 from web.settings import Settings, load_settings
-from web.wallet.apple.deliveries import AppleCards
+from web.wallet.apple.deliveries import MOST_AT_ONCE, AppleCards
 from web.wallet.apple.push import Pusher
 from web.wallet.design_rollout import AppleBatches, DesignWatch, Rollouts
 from web.wallet.designs import Designs
@@ -61,7 +61,7 @@ from web.wallet.google.client import GoogleClient
 from web.wallet.google.deliveries import GoogleCards
 from web.wallet.google.development import is_development
 from web.wallets import google_account, open_apple, open_google, open_pusher
-from web.worker import Worker
+from web.worker import SLOW_DELIVERIES, Worker
 
 log = structlog.get_logger("app")
 
@@ -259,7 +259,10 @@ def make_worker(
         follow_ups=[follow_up, card_messages.follow_up, envelope.follow_up, consequence.follow_up],
         work_to_do=site.work_to_do,
         clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
-        slow=frozenset((envelope.WEBHOOK, APPLE_CARD, APPLE_CARDS, GOOGLE_CARD, DESIGN_ROLLOUT)),
+        slow={
+            **dict.fromkeys((envelope.WEBHOOK, APPLE_CARDS, GOOGLE_CARD, DESIGN_ROLLOUT), SLOW_DELIVERIES),
+            APPLE_CARD: MOST_AT_ONCE,
+        },
     )
 
 
