@@ -241,7 +241,9 @@ def make_worker(
         reply_to=site.settings.mail_reply_to,
         operator=site.settings.operator_email,
     )
-    card_messages = CardMessages(site.database, site.programs, site.renderer, tell=None)
+    card_messages = CardMessages(
+        site.database, site.programs, site.renderer, site.settings.base_url, google=None
+    )
     return Worker(
         database=site.database,
         programs=site.programs,
