@@ -59,7 +59,7 @@ class Member:
             template,
             self.language,
             **visitor.context(look, visitor.form_token(), []),
-            **{"tab": tab, "inner": True, "parting": MARK, **context},
+            **{"tab": tab, "parting": MARK, **context},
         )
         title, _, page = html.partition(MARK)
         holes = {"title": title, "page": page, "here": escape(visitor.here())}
