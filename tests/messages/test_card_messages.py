@@ -116,7 +116,9 @@ async def test_a_reward_within_reach_is_told_once_and_with_the_balance_in_one_up
     assert said is not None
     assert "is ready for you." in said
     assert await post.says(program, spanish) not in (None, said), "in the customer's own language"
-    assert await database.read(pushes) == before, "the message went along with the balance: nobody's phone buzzes twice"
+    assert await database.read(pushes) == before, (
+        "the message went along with the balance: nobody's phone buzzes twice"
+    )
     await database.write(earn, program, english, 1, bought())
     await database.write(lambda conn: conn.execute(update(event).values(dispatched_at=None)))
     await post.works()
