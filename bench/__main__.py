@@ -9,7 +9,19 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import burst, dynamic, links, pages, passes, registrations, rendering, session_pages
+from bench import (
+    burst,
+    dynamic,
+    links,
+    pages,
+    passes,
+    passkit,
+    pushes,
+    registrations,
+    rendering,
+    rollout,
+    session_pages,
+)
 from bench.bars import Bar
 
 BENCHES: dict[str, Callable[[bool], list[Bar]]] = {
@@ -21,6 +33,9 @@ BENCHES: dict[str, Callable[[bool], list[Bar]]] = {
     "history": session_pages.history,
     "links": links.run,
     "registrations": registrations.run,
+    "pushes": pushes.run,
+    "passkit": passkit.run,
+    "rollout": rollout.run,
     "burst": burst.run,
 }
 

@@ -12,12 +12,12 @@ from time import perf_counter
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from sqlalchemy import insert, select, update
 
 from bench.bars import Bar, at_least, shown
 from bench.load import get, load
 from bench.members import add_members
 from bench.served import PRODUCTION, Place, place, served
-from sqlalchemy import insert, select, update
 from tests.support.postgres import postgres_server
 from web.loyalty.customer import customer
 from web.loyalty.wallet_pass import pass_row, wallet_pass

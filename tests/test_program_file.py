@@ -12,7 +12,8 @@ from web.demo import FILE
 from web.foundation.sealing import Sealer
 from web.loyalty.program import SlugTaken, image_of, load_program
 from web.loyalty.program_settings import InvalidProgram
-from web.program_file import LARGEST_SIDE, MARK_SIDE, create_from_file, read_program_file, update_from_file
+from web.program_file import create_from_file, read_program_file, update_from_file
+from web.wallet.pictures import LARGEST_SIDE, MARK_SIDE
 
 PLAIN = """
 slug = "corner"

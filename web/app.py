@@ -19,17 +19,18 @@ from web.demo.phone import through
 from web.foundation.assets import Assets
 from web.foundation.database import Database, DatabaseUnreachable, open_database
 from web.foundation.languages import Catalogues
-from web.foundation.limits import Limits
+from web.foundation.limits import GOOGLE_WALLET, Limits
 from web.foundation.logs import configure_logs
 from web.foundation.metrics import Metrics
 from web.foundation.outgoing import Outgoing
+from web.foundation.pace import Pace
 from web.foundation.rendering import Renderer
 from web.foundation.sealing import Sealer
 from web.foundation.shell import Shell
 from web.integrations.webhooks import envelope
 from web.integrations.webhooks.courier import Courier
 from web.loyalty import consequence
-from web.loyalty.card_design import DESIGN_ROLLOUT
+from web.loyalty.card_design import APPLE_CARDS, DESIGN_ROLLOUT
 from web.loyalty.chores import chores
 from web.loyalty.clock import Clock
 from web.loyalty.consequence import CONSEQUENCE, Consequences
@@ -50,15 +51,17 @@ from web.pages.site import Site
 from web.passkit import PASSKIT
 from web.passkit import calls as passkit
 from web.settings import Settings, load_settings
-from web.wallet.apple.deliveries import AppleCards
+from web.wallet.apple.deliveries import MOST_AT_ONCE, AppleCards
 from web.wallet.apple.push import Pusher
-from web.wallet.design_rollout import DesignWatch, Rollouts
+from web.wallet.design_rollout import AppleBatches, DesignWatch, Rollouts
 from web.wallet.designs import Designs
+from web.wallet.google.callback_keys import RootKeys
+from web.wallet.google.callbacks import GoogleCallbacks
 from web.wallet.google.client import GoogleClient
 from web.wallet.google.deliveries import GoogleCards
 from web.wallet.google.development import is_development
 from web.wallets import google_account, open_apple, open_google, open_pusher
-from web.worker import Worker
+from web.worker import SLOW_DELIVERIES, Worker
 
 log = structlog.get_logger("app")
 
@@ -153,11 +156,14 @@ async def _life(
     app.state.site = site
     async with httpx.AsyncClient() as client:
         mail, sms = senders(settings, database, client)
-        outgoing, pusher = make_outgoing(settings), open_pusher(settings)
+        outgoing = make_outgoing(settings)
+        site.google_cards = google_cards(site, client)
+        site.google_callbacks = google_callbacks(site, client)
         handset = open_handset(settings, client) if settings.development else None
         if handset is not None:
             app.state.handset, site.handed = handset, handset.hand
-        worker = make_worker(site, mail, sms, client, outgoing, pusher)
+        pusher: Pusher | None = open_pusher(settings) or handset
+        worker = make_worker(site, mail, sms, site.google_cards, outgoing, pusher)
         tasks = [asyncio.create_task(keep_current(site))]
         if settings.worker:
             tasks.append(asyncio.create_task(worker.run()))
@@ -218,7 +224,7 @@ def make_worker(
     site: Site,
     mail: Sender,
     sms: Sender,
-    client: httpx.AsyncClient,
+    google: GoogleCards,
     outgoing: Outgoing,
     pusher: Pusher | None,
 ) -> Worker:
@@ -248,34 +254,41 @@ def make_worker(
             **Courier(site.database, site.sealer, outgoing).handlers(),
             CONSEQUENCE: Consequences(site.database, site.programs).draw,
             APPLE_CARD: AppleCards(site.database, pusher).tell,
-            GOOGLE_CARD: google_cards(site, client).store,
+            APPLE_CARDS: AppleBatches(site.database, pusher).tell,
+            GOOGLE_CARD: google.store,
             DESIGN_ROLLOUT: Rollouts(site.database, site.work_to_do, site.settings.rollout_per_second).roll,
         },
         follow_ups=[follow_up, card_messages.follow_up, envelope.follow_up, consequence.follow_up],
         work_to_do=site.work_to_do,
         clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
-        slow=frozenset((envelope.WEBHOOK, APPLE_CARD, GOOGLE_CARD, DESIGN_ROLLOUT)),
+        slow={
+            **dict.fromkeys((envelope.WEBHOOK, APPLE_CARDS, GOOGLE_CARD, DESIGN_ROLLOUT), SLOW_DELIVERIES),
+            APPLE_CARD: MOST_AT_ONCE,
+        },
     )
 
 
-def google_cards(site: Site, client: httpx.AsyncClient) -> GoogleCards:
+def google_cards(site: Site, http: httpx.AsyncClient) -> GoogleCards:
     """What tells Google of cards; a development account is unknown there, and so tells nothing."""
     settings = site.settings
     account = google_account(settings)
-    real = account is not None and not is_development(account)
-    return GoogleCards(
-        database=site.database,
-        programs=site.programs,
-        wallet=site.google,
-        client=(
-            GoogleClient(
-                client, account, api_url=settings.google_api_url, token_url=settings.google_token_url
-            )
-            if account is not None and real
-            else None
-        ),
-        designs=site.designs,
-    )
+    client = None
+    if account is not None and not is_development(account):
+        client = GoogleClient(
+            http,
+            account,
+            api_url=settings.google_api_url,
+            token_url=settings.google_token_url,
+            pace=Pace(site.limits, GOOGLE_WALLET),
+            count=lambda outcome: site.metrics.google.labels(outcome).inc(),
+        )
+    return GoogleCards(site.database, site.programs, site.google, client, site.designs)
+
+
+def google_callbacks(site: Site, http: httpx.AsyncClient) -> GoogleCallbacks:
+    """What believes Google's word on saved and removed cards."""
+    keys = RootKeys(http, site.settings.google_keys_url)
+    return GoogleCallbacks(site.database, keys, site.settings.google_issuer)
 
 
 def senders(settings: Settings, database: Database, client: httpx.AsyncClient) -> tuple[Sender, Sender]:

@@ -8,6 +8,7 @@ import httpx
 
 from web.app import (
     first_load,
+    google_cards,
     keep_current,
     load_assets,
     load_renderer,
@@ -31,7 +32,7 @@ async def run_worker(settings: Settings) -> None:
     async with httpx.AsyncClient() as client:
         mail, sms = senders(settings, database, client)
         outgoing, pusher = make_outgoing(settings), open_pusher(settings)
-        worker = make_worker(site, mail, sms, client, outgoing, pusher)
+        worker = make_worker(site, mail, sms, google_cards(site, client), outgoing, pusher)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, worker.stop)

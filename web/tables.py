@@ -48,6 +48,7 @@ from web.loyalty import (
 )
 from web.messages import mailbox_store
 from web.wallet.apple import phone_log
+from web.wallet.google import callbacks, notices, told
 
 TABLES = (
     address_change.address_change,
@@ -102,6 +103,9 @@ TABLES = (
     replacing.replaced_number,
     installation.pass_device,
     endpoint.webhook_endpoint,
+    told.google_told,
+    callbacks.google_callback,
+    notices.google_notice,
     phone_log.phone_log,
 )
 __all__ = ["TABLES", "metadata"]

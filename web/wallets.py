@@ -44,7 +44,12 @@ def open_google(settings: Settings) -> GoogleWallet | None:
     account = google_account(settings)
     if account is None:
         return None
-    return GoogleWallet(account, settings.google_issuer, origins=(settings.origin,))
+    return GoogleWallet(
+        account,
+        settings.google_issuer,
+        origins=(settings.origin,),
+        callback_url=f"{settings.base_url}/webhooks/google-wallet",
+    )
 
 
 def apple_certificates(settings: Settings) -> Certificates | None:

@@ -69,6 +69,17 @@ def test_it_goes_on_with_whom_either_side_became(fresh_database: Fresh) -> None:
     in_database(fresh_database("sqlite"), story)
 
 
+def test_what_is_told_of_the_old_name_completes_it_too(fresh_database: Fresh) -> None:
+    def story(conn: Connection) -> None:
+        program = loaded(conn, action="first_purchase")
+        found = bring(conn, program, new_customer(conn, program))
+        become(conn, program, found.friend_id, new_customer(conn, program))
+        on_purchase(conn, program, found.friend_id, Purchase(ref="1", amount=100))
+        assert points_of(conn, found_again(conn, found)) == (50, 30)
+
+    in_database(fresh_database("sqlite"), story)
+
+
 def test_who_turns_out_to_be_their_own_friend_gets_nothing_and_what_was_paid_stays(
     fresh_database: Fresh,
 ) -> None:

@@ -273,6 +273,9 @@ class Google:
         else:
             self._check_class(resource, after["classId"])
         self._tell_of_change(present, after)
+        for message in content.get("messages", ()):  # sent whole, a notifying message notifies
+            if message.get("messageType") == "TEXT_AND_NOTIFY":
+                self._tell(after, "message", message["body"])
         self.held[resource][id_] = {
             name: value for name, value in after.items() if name != "notifyPreference"
         }

@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
-_CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
+# The same browser without windows comes first: a profile of it costs a third.
+_CHROMIUM_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
 def find_chromium() -> str | None:

@@ -4,6 +4,7 @@ A key comes as `api-key: …` or `Authorization: Bearer …`, a customer's token
 opens its own programme and no other; a programme that is not there is answered like another merchant's.
 """
 
+from web.api import cors
 from web.api.call import AnyRequest, Parts, parts_of
 from web.api.problems import HEADERS, Problem
 from web.foundation import tokens
@@ -26,10 +27,14 @@ async def caller_of(
     """
     parts = parts_of(request)
     secret = _secret(request)
+    is_token = "api-key" not in request.headers and (secret or "").count(".") == 2
+    with_key = secret is not None and not is_token
+    cors.admit(request, parts, program_named, customers=customers, with_key=with_key)
     if secret is None:
         raise await _stranger(request, parts, "")
-    if "api-key" not in request.headers and secret.count(".") == 2:
+    if is_token:
         program, customer_id = await _customer(request, parts, secret)
+        cors.require_listed(request, parts, program)
         await count(request, parts, API_CUSTOMER, customer_id)
         if not customers:
             raise Problem("forbidden", "A customer's token is for the customer's own calls.")
@@ -55,7 +60,8 @@ async def caller_of(
 async def count(request: AnyRequest, parts: Parts, rule: Rule, *who: str) -> None:
     """Count the call; whatever is answered says how much is left. Raises: TooMany."""
     counted = await parts.limits.count(rule, *who)
-    request.scope[HEADERS] = _limit_headers(rule, counted)  # type: ignore[literal-required]
+    known: dict[str, str] = dict(request.scope.get(HEADERS, {}))  # type: ignore[call-overload]
+    request.scope[HEADERS] = known | _limit_headers(rule, counted)  # type: ignore[literal-required]
     if counted.refused:
         parts.metrics.refused.labels(rule.name).inc()
         raise counted.too_many(rule)

@@ -22,7 +22,8 @@ Everything that a merchant's own systems need of a loyalty programme.
 A key comes as `api-key: …` or as `Authorization: Bearer …`; `python -m web key api create` makes the first one. \
 `{program}` is the programme's UUID or its slug. Every write takes an `Idempotency-Key`: asked again with the same \
 key and the same body, it answers the same, byte for byte, and does nothing more, for seven days. Lists come in pages: \
-`nextCursor` of one is the `cursor` of the next. Every failure is a problem document that says what to change."""
+`nextCursor` of one is the `cursor` of the next. A browser on another site calls with a customer's token, from an \
+origin that the programme's settings list. Every failure is a problem document that says what to change."""
 
 PARAMETERS = {
     "program": ("The programme's UUID or slug.", "brewbar"),
@@ -43,6 +44,7 @@ PARAMETERS = {
     "tier": ("The tier's id.", "0199a1b2-b5c7-76d7-9142-5d6e7f8091a2"),
     "order": ("The order's id, as you gave it.", "1001"),
     "referral": ("The referral's id.", "0199a1b2-8192-73a4-8e1f-2a3b4c5d6e7f"),
+    "item": ("The pass's id, or your own reference.", "gift-77"),
     "kind": ("`logo`, `icon`, `strip` or `hero`.", "logo"),
     "message": ("The id that the message got when it was taken.", "0199a1b2-5e6f-7071-8b8c-9d0e1f2a3b4c"),
     "pass": ("The pass's id (its serial number), or the customer's id in your own system.", "crm-4711"),

@@ -8,6 +8,7 @@ import msgspec
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
+from web.api import cors
 from web.api.call import AnyRequest, Call, Replayed, encode, parts_of
 from web.api.caller import caller_of
 from web.api.problems import HEADERS, Problem
@@ -123,16 +124,20 @@ def operation(
 
 def options_of(operations: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
     """What each address says of its methods; the router's own answer knows the first operation of each only."""
-    methods: dict[str, set[str]] = {}
+    by_path: dict[str, list[Operation]] = {}
     for handler in operations:
         for path in handler.paths:
-            methods.setdefault(path, {"OPTIONS"}).add(handler.opt["operation"].method)
-    return [_options(path, ", ".join(sorted(allowed))) for path, allowed in methods.items()]
+            by_path.setdefault(path, []).append(handler.opt["operation"])
+    return [_options(path, there) for path, there in by_path.items()]
 
 
-def _options(path: str, allowed: str) -> HTTPRouteHandler:
-    async def tell_methods() -> Response[None]:
-        return Response(None, status_code=204, headers={"allow": allowed})
+def _options(path: str, there: list[Operation]) -> HTTPRouteHandler:
+    allowed = ", ".join(sorted({"OPTIONS", *(each.method for each in there)}))
+    for_customers: set[str] = {each.method for each in there if each.customers}
+
+    async def tell_methods(request: AnyRequest) -> Response[None]:
+        told = cors.preflight(request, parts_of(request), for_customers)
+        return Response(None, status_code=204, headers={"allow": allowed, **told})
 
     return HTTPRouteHandler(path, http_method="OPTIONS", status_code=204)(tell_methods)
 

@@ -7,7 +7,7 @@ any phone; a development server's passes name no web service, since iOS takes no
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from web.demo.phone import Ask, Held, NoAnswer, Notice, Phone
 from web.demo.pkpass import Opened, PassRefused
 from web.pages.site import Handed
 from web.wallet.apple.development import ROOT
+from web.wallet.apple.push import Outcome
 
 MOST_OFFERS = 4
 
@@ -102,6 +103,12 @@ class Handset:
         self._offers[handed.serial] = offer
         while len(self._offers) > MOST_OFFERS:
             del self._offers[next(iter(self._offers))]
+
+    async def push(self, tokens: Sequence[str]) -> list[Outcome]:
+        """Let the phone hear at once; names that it does not have any more are nobody's."""
+        if self.phone.push_token in tokens:
+            self._begin(self._hear())
+        return [Outcome(verdict="gone" if token in self._former_tokens else "pushed") for token in tokens]
 
     async def close(self) -> None:
         for task in self._tasks:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -302,9 +302,9 @@ class Phone:
             else:
                 outcome = str(answer.status)
                 if answer.status != 429 and answer.status < 500:
-                    self._note(_shortened(method, service, path), outcome)
+                    self._note(_shortened(method, path), outcome)
                     return answer
-            self._note(_shortened(method, service, path), outcome)
+            self._note(_shortened(method, path), outcome)
             if pause is not None:
                 await asyncio.sleep(pause)
         raise NoAnswer(outcome)
@@ -352,8 +352,8 @@ def _json(body: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _shortened(method: str, service: str, path: str) -> str:
+def _shortened(method: str, path: str) -> str:
     """A request as a person reads it: long ids are cut."""
-    parts = (urlsplit(service).path + path).partition("?")[0].split("/")
+    parts = path.partition("?")[0].split("/")
     short = "/".join(f"{part[:6]}…" if len(part) >= 30 else part for part in parts)
     return f"{method} {short}{'?passesUpdatedSince=…' if '?' in path else ''}"

@@ -12,13 +12,13 @@ from web.demo.phone_view import (
     card_view,
     colours,
     google_colours,
+    google_view,
     journal_view,
     notices_view,
     picture,
     switches_of,
 )
 from web.demo.pkpass import Opened
-from web.foundation import qr
 from web.foundation.compression import compress, negotiate
 from web.pages.site import Site, site_of
 from web.pages.visitor import AnyRequest, NoSuchProgram
@@ -181,7 +181,7 @@ def _render(site: Site, handset: Handset, view: str, serial: str | None, seen: s
         offer=_offer_view(offer, language) if offer and view != "android" else None,
         notices=notices_view(phone),
         journal=journal_view(phone),
-        saved=[_google_view(serial, payload) for serial, payload in handset.saved.items()],
+        saved=[google_view(serial, payload) for serial, payload in handset.saved.items()],
         device=phone.device_id,
         clock=time.strftime("%H:%M"),
         day=time.strftime("%A, %-d %B"),
@@ -191,19 +191,6 @@ def _render(site: Site, handset: Handset, view: str, serial: str | None, seen: s
 def _offer_view(offer: Any, language: str) -> dict[str, Any]:
     card = card_view(offer.opened, language) if offer.opened else None
     return {"serial": offer.serial, "refusal": offer.refusal, "card": card}
-
-
-def _google_view(serial: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """A Google object as the save link says it; one that only names it is at Google, and not here."""
-    kind = next((key for key in payload if key.endswith("Objects")), "loyaltyObjects")
-    shown: dict[str, Any] = next(iter(payload.get(kind, ())), {})
-    message = shown.get("barcode", {}).get("value")
-    return {
-        "serial": serial,
-        "object": shown,
-        "class": next(iter(payload.get(kind.replace("Objects", "Classes"), ())), {}),
-        "code_svg": qr.svg(message, "M") if message else None,
-    }
 
 
 ROUTES = (

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from html import unescape
 from typing import Any
 
+import msgspec
 from babel.dates import format_date
 
 from web.demo.phone import Held, Phone
@@ -13,6 +14,8 @@ from web.demo.pkpass import Opened
 from web.foundation import barcode, qr
 from web.foundation.theme import card_colours
 
+# So long a notice lies over whatever the phone shows.
+NEW_FOR_SECONDS = 7
 _RGB = re.compile(r"rgb\(\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*\)")
 _LINK = re.compile(r'<a href="([^"]*)">(.*?)</a>', re.DOTALL)
 _COLOURS = (("backgroundColor", "--pass"), ("foregroundColor", "--pass-ink"), ("labelColor", "--pass-label"))
@@ -94,10 +97,34 @@ def notices_view(phone: Phone) -> list[dict[str, Any]]:
             "title": notice.title,
             "text": notice.text,
             "at": f"{notice.at.astimezone():%H:%M}",
+            "name": f"notice-{notice.at.timestamp():.0f}",
+            "is_new": (datetime.now(UTC) - notice.at).total_seconds() < NEW_FOR_SECONDS,
             "serial": notice.serial if notice.serial in phone.held else None,
         }
         for notice in phone.notices
     ]
+
+
+def google_view(serial: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """A Google object as the save link says it; one that only names it is at Google, and not here."""
+    kind = next((key for key in payload if key.endswith("Objects")), "loyaltyObjects")
+    shown: dict[str, Any] = next(iter(payload.get(kind, ())), {})
+    look: dict[str, Any] = next(iter(payload.get(kind.replace("Objects", "Classes"), ())), {})
+    points = [shown[key] for key in ("loyaltyPoints", "secondaryLoyaltyPoints") if key in shown]
+    fields = [(each.get("label", ""), next(iter(each.get("balance", {}).values()), "")) for each in points]
+    fields += [("Name", shown["accountName"])] if "accountName" in shown else []
+    code = shown.get("barcode", {})
+    return {
+        "serial": serial,
+        "name": class_of(serial).replace("pass-", "pass-google-"),
+        "title": look.get("programName") or look.get("issuerName") or "A card that Google holds",
+        "logo_url": look.get("programLogo", {}).get("sourceUri", {}).get("uri"),
+        "fields": fields,
+        "more": [(each.get("header", ""), each.get("body", "")) for each in shown.get("textModulesData", ())],
+        "code_svg": qr.svg(code["value"], "M") if code.get("value") else None,
+        "code_text": code.get("alternateText", ""),
+        "object": msgspec.json.format(msgspec.json.encode(shown), indent=1).decode(),
+    }
 
 
 def journal_view(phone: Phone) -> list[dict[str, Any]]:

@@ -51,6 +51,10 @@ API_CUSTOMER = Rule("api_customer", "120/minute")
 API_CODE = Rule("api_code", "240/minute")
 # Keys have 256 random bits: whoever tries sixty bad ones a minute is lost or guessing.
 API_STRANGER = Rule("api_stranger", "60/minute")
+# Google serves about twenty requests a second for an issuer ("Rate limit", Google Wallet API).
+GOOGLE_WALLET = Rule("google_wallet", "20/second")
+# Google calls once for each save and removal; whoever sends so much that is not signed is not Google.
+GOOGLE_CALLBACK = Rule("google_callback", "600/minute")
 # A card is on a few phones, and each fetches it once for a change; each time costs us a signature.
 PHONE_FETCH = Rule("phone_fetch", "600/minute")
 # Tokens have 256 random bits. A restored phone asks for passes that are gone; a carrier's network has many phones.
@@ -89,6 +93,11 @@ class Limits:
         self._counters = Counters()
         self._shared = SlidingWindowCounterRateLimiter(_storage(url)) if url else None
         self._items: dict[Rule, RateLimitItem] = {}
+
+    @property
+    def are_shared(self) -> bool:
+        """Whether several processes count together."""
+        return self._shared is not None
 
     async def check(self, rule: Rule, *key: str) -> None:
         """Count one; raises TooMany where it is one too many."""

@@ -39,6 +39,18 @@ class Metrics:
             ["chore", "outcome"],
             registry=self.registry,
         )
+        self.google = Counter(
+            "pasito_google_requests_total",
+            "Requests to Google Wallet, by how they ended",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.google_callbacks = Counter(
+            "pasito_google_callbacks_total",
+            "What Google told of saved and removed cards, by what became of it",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.phone_registrations = Counter(
             "pasito_phone_registrations_total",
             "Phones that registered for a pass (new, known) or left it (gone, unknown)",

@@ -20,6 +20,8 @@ from web.loyalty.tiering import TierRules
 
 Localised = dict[str, str]
 
+# As browsers write it. Plain HTTP is for trying things out on one's own machine.
+ORIGIN = re.compile(r"(https://[a-z0-9-]+(\.[a-z0-9-]+)*|http://(localhost|127\.0\.0\.1))(:[0-9]{1,5})?")
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]")
 # First parts of addresses that are not programmes.
 RESERVED_SLUGS = frozenset(
@@ -202,6 +204,8 @@ class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     sender: Sender = Sender()
     # Who is written to when something of the programme needs a person: one e-mail address, never shown to customers.
     contact: str = ""
+    # Sites whose pages may call the API in a browser, with a customer's own token: https://shop.example.com.
+    origins: Annotated[tuple[str, ...], Meta(max_length=20)] = ()
     card: CardSettings = CardSettings()
 
     @property
@@ -236,6 +240,7 @@ def check_program(slug: str, settings: ProgramSettings) -> None:
         *_check_languages(settings),
         *_check_place(settings),
         *_check_contact(settings.contact),
+        *_check_origins(settings.origins),
         *_check_fields(settings),
         *_check_notices(settings.notices),
         *_check_points(settings.points),
@@ -285,6 +290,14 @@ def _check_contact(contact: str) -> list[str]:
     except BadEmailError:
         return [f"contact: {contact!r} is no e-mail address."]
     return []
+
+
+def _check_origins(origins: tuple[str, ...]) -> list[str]:
+    return [
+        f"origins: write {origin!r} like https://shop.example.com, in small letters and without a path."
+        for origin in origins
+        if not ORIGIN.fullmatch(origin)
+    ]
 
 
 def _check_notices(notices: Notices) -> list[str]:

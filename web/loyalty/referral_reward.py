@@ -28,6 +28,7 @@ from web.loyalty.event import (
     record,
 )
 from web.loyalty.expiry import hold_until
+from web.loyalty.identity import resolve
 from web.loyalty.program import Program
 from web.loyalty.program_settings import ReferralAction
 from web.loyalty.referral import (
@@ -69,14 +70,15 @@ def on_event(conn: Connection, program: Program, event: Event) -> None:
     if action == "register" and "referralCode" not in event.properties:
         return
     if action is not None and event.customer_id is not None:
-        waiting = referral_to(conn, program.id, event.customer_id)
+        waiting = referral_to(conn, program.id, resolve(conn, program.id, event.customer_id))
         if waiting is not None and waiting.action == action:
             _qualify(conn, program, waiting, None, [])
 
 
 def on_purchase(conn: Connection, program: Program, customer_id: str, purchase: Purchase) -> None:
     """A customer paid: if they are a friend whose first purchase was asked for, this is it. Repeats change nothing."""
-    waiting = referral_to(conn, program.id, customer_id)
+    # A till may go on with the old name of somebody who is another customer now.
+    waiting = referral_to(conn, program.id, resolve(conn, program.id, customer_id))
     if waiting is None or waiting.action != "first_purchase" or waiting.state != JOINED:
         return
     if purchase.amount < max(1, waiting.min_amount):

@@ -26,6 +26,8 @@ from web.pages.kept import KeptPage
 from web.settings import Settings
 from web.wallet.apple.wallet import AppleWallet
 from web.wallet.designs import Designs
+from web.wallet.google.callbacks import GoogleCallbacks
+from web.wallet.google.deliveries import GoogleCards
 from web.wallet.google.wallet import GoogleWallet
 
 NEUTRAL_COLOUR = "#4a4540"
@@ -78,6 +80,9 @@ class Site:
     designs: Designs
     fetches: Fetches
     head_revision: str | None
+    # Both need the process's own connections to the outside, and are set once those are open.
+    google_cards: GoogleCards | None = None
+    google_callbacks: GoogleCallbacks | None = None
     # Hears of each card that a browser was handed; only development's emulated phone listens.
     handed: Callable[[Handed], None] | None = None
     # Set after a write that something outside waits for, so that the worker need not be polled awake.
@@ -94,6 +99,11 @@ class Site:
                 self._looks.clear()
             known = self._looks[key] = self._make_look(program, language)
         return known
+
+    def face(self, program: Program, language: str) -> ProgramFace:
+        face = self.look(program, language).program
+        assert face is not None, "only what has no programme has no face"
+        return face
 
     def badges(self, language: str) -> dict[str, str | None] | None:
         """The vendors' badges, where the operator has put them into the badge folder."""

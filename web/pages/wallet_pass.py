@@ -3,20 +3,29 @@
 Apple's is a file, Google's the way to its save page.
 """
 
+import asyncio
+
 from litestar import Response, get
 from litestar.params import FromPath
 from sqlalchemy.engine import Connection
 
+from web.foundation.delivery import Drop
 from web.foundation.schema import utc_now
-from web.loyalty.held_card import find_held_card
+from web.loyalty.held_card import HeldCard, find_held_card
 from web.loyalty.session import Session, find_session
 from web.loyalty.visit import Visit, find_visit
 from web.loyalty.wallet_pass import Platform, mark_handed, pass_for
 from web.pages.site import Handed
 from web.pages.visitor import AnyRequest, NotYet, Visitor
 from web.wallet.apple.wallet import MEDIA_TYPE
+from web.wallet.card import Card, Design
+from web.wallet.google.client import GoogleError
 from web.wallet.google.save_link import LinkTooLongError
+from web.wallet.google.telling import OutdatedError
 from web.wallet.issue import card_of
+
+# So long somebody who tapped "Add" is kept waiting for Google.
+PLACE_SECONDS = 3.0
 
 
 @get("/{slug:str}/card.pkpass", name="apple_pass")
@@ -44,26 +53,22 @@ async def _for_grant(visitor: Visitor, platform: Platform) -> Response[bytes]:
 async def hand_over(
     visitor: Visitor, customer_id: str, platform: Platform, touch_id: str | None = None
 ) -> Response[bytes]:
-    """The card for a wallet, made from what the ledger says now."""
-    site, program = visitor.site, visitor.program
-    pass_id = await site.database.write(_issue, program.id, customer_id, platform, touch_id)
+    """The customer's card for a wallet, issued where they had none there."""
+    pass_id = await visitor.site.database.write(_issue, visitor.program.id, customer_id, platform, touch_id)
+    return await give(visitor, pass_id, platform)
+
+
+async def give(visitor: Visitor, pass_id: str, platform: Platform) -> Response[bytes]:
+    """A pass that was issued, made from what the ledger says now."""
+    site = visitor.site
     shown = await find_held_card(site.database, pass_id)
     if shown is None or shown.standing is None:
         return visitor.redirect("/card")
+    program = await site.programs.current(shown.program_id, shown.program_version) or visitor.program
     card = card_of(program, shown)
     design = await site.designs.of(program)
     if platform == "google":
-        if site.google is None:
-            return visitor.redirect("/card")
-        try:
-            save_url = site.google.save_url(design, card, stored=shown.held.stored_at is not None)
-        except LinkTooLongError as error:
-            # Very long names: the card has to be stored at Google first, and is on its way there.
-            site.work_to_do.set()
-            raise NotYet from error
-        if site.handed:
-            site.handed(Handed(serial=pass_id, save_url=save_url))
-        return visitor.redirect_out(save_url)
+        return await _to_google(visitor, shown, design, card)
     if site.apple is None:
         return visitor.redirect("/card")
     # The first pass of a design draws its pictures, which takes a while and must not hold up the others.
@@ -81,6 +86,36 @@ async def hand_over(
         },
         cookies=visitor.cookies,
     )
+
+
+async def _to_google(visitor: Visitor, shown: HeldCard, design: Design, card: Card) -> Response[bytes]:
+    site = visitor.site
+    if site.google is None:
+        return visitor.redirect("/card")
+    try:
+        save_url = site.google.save_url(design, card, stored=shown.held.stored_at is not None)
+    except LinkTooLongError:
+        await _place(visitor, shown)
+        save_url = site.google.save_url(design, card, stored=True)
+    if site.handed:
+        site.handed(Handed(serial=shown.held.id, save_url=save_url))
+    return visitor.redirect_out(save_url)
+
+
+async def _place(visitor: Visitor, shown: HeldCard) -> None:
+    """Long names in a script that takes much room: Google has to hold the card before a link can name it.
+
+    Raises: NotYet.
+    """
+    site = visitor.site
+    if site.google_cards is None:
+        raise NotYet
+    try:
+        async with asyncio.timeout(PLACE_SECONDS):
+            await site.google_cards.place(visitor.program, shown)
+    except (TimeoutError, Drop, GoogleError, OutdatedError) as error:
+        site.work_to_do.set()  # the worker goes on trying
+        raise NotYet from error
 
 
 def _proofs(

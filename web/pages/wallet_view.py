@@ -7,6 +7,7 @@ from web.foundation.device import intent_url
 from web.foundation.qr import svg
 from web.foundation.sealing import random_code
 from web.loyalty.link import LIFETIMES, make_link
+from web.loyalty.pass_item import Item
 from web.loyalty.wallet_pass import Platform
 from web.pages.sent import parameter, query
 from web.pages.visitor import Visitor
@@ -70,7 +71,7 @@ async def wallet_view(
         )
     elsewhere = f"{base}/l/{code}{_taken_along(visitor)}" if code else None
     handoff = None
-    if elsewhere and device.platform in ("desktop", "mac") and device.in_app is None and not device.touchable:
+    if elsewhere and _carries_on_elsewhere(visitor):
         handoff = {
             "qr_svg": svg(elsewhere.upper(), "M"),
             "url": elsewhere,
@@ -79,11 +80,36 @@ async def wallet_view(
         }
     apple = f"/{slug}/download/apple" if by_link else f"/{slug}/card.pkpass"
     google = f"/{slug}/download/google" if by_link else f"/{slug}/google-wallet"
+    return _block(visitor, apple, google, by_link, elsewhere, handoff)
+
+
+def item_wallet_view(visitor: Visitor, item: Item) -> dict[str, Any]:
+    """The wallet block of a coupon, gift card or membership: its address opens on any device, as often as one likes."""
+    path = f"/{visitor.program.slug}/passes/{item.code}"
+    elsewhere = f"{visitor.site.settings.base_url}{path}"
+    handoff = {"qr_svg": svg(elsewhere, "M"), "url": elsewhere} if _carries_on_elsewhere(visitor) else None
+    return _block(visitor, f"{path}/apple", f"{path}/google", True, elsewhere, handoff)
+
+
+def _carries_on_elsewhere(visitor: Visitor) -> bool:
+    device = visitor.device
+    return device.platform in ("desktop", "mac") and device.in_app is None and not device.touchable
+
+
+def _block(
+    visitor: Visitor,
+    apple: str,
+    google: str,
+    post: bool,
+    elsewhere: str | None,
+    handoff: dict[str, Any] | None,
+) -> dict[str, Any]:
+    device, site = visitor.device, visitor.site
     return {
         "primary": _primary(visitor),
         "apple_url": apple if site.apple else None,
         "google_url": google if site.google else None,
-        "post": by_link,
+        "post": post,
         "in_app": (device.app_name or "generic") if device.in_app else None,
         "exit": EXITS.get(device.in_app or "", "menu"),
         "copy_url": elsewhere,

@@ -222,8 +222,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if len(self.token) < MIN_TOKEN:
             raise ValueError(f"an authentication token has at least {MIN_TOKEN} characters")
-        if self.scale not in (0, 2):
-            raise ValueError("the scale of a balance is 0 or 2")
+        if not 0 <= self.scale <= 3:
+            raise ValueError("the scale of a balance is 0 to 3")
         if len(self.locations) > MAX_LOCATIONS:
             raise ValueError(f"a card has at most {MAX_LOCATIONS} locations")
         if len({link.label for link in self.links}) < len(self.links):

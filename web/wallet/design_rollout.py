@@ -6,9 +6,12 @@ from datetime import timedelta
 from time import monotonic
 
 from web.foundation.database import Database
-from web.foundation.delivery import Delivery, Wait
+from web.foundation.delivery import Delivery, Drop, Wait, enqueue_merged
 from web.loyalty.card_design import newest_design, roll_out, settle_design
+from web.loyalty.installation import forget_push_token, phones_with
 from web.loyalty.programs import Programs
+from web.loyalty.wallet_pass import update_row
+from web.wallet.apple.push import Pusher
 from web.wallet.design_parts import parts_of
 from web.wallet.designs import Designs
 
@@ -40,6 +43,32 @@ class DesignWatch:
                 await self.database.write(settle_design, program.id, parts)
                 self.work_to_do.set()
             self._seen[program.id] = program.version
+
+
+@dataclass(frozen=True)
+class AppleBatches:
+    """Pushes to the phones of a whole batch of passes. Without a pusher there is nobody to tell."""
+
+    database: Database
+    pusher: Pusher | None
+
+    async def tell(self, delivery: Delivery) -> None:
+        """One push to each phone. Those that Apple could not take now become deliveries of their own, with their own
+        patience; the batch itself is never repeated for the sake of a few."""
+        if self.pusher is None:
+            raise Drop("no phone trusts this installation's passes")
+        program_id = delivery.program_id
+        phones = await self.database.read(phones_with, program_id, delivery.payload["pass_ids"])
+        outcomes = await self.pusher.push(list(phones))
+        again: set[str] = set()
+        for (token, pass_ids), outcome in zip(phones.items(), outcomes, strict=True):
+            if outcome.verdict == "gone":
+                await self.database.write(forget_push_token, token, outcome.since)
+            elif outcome.verdict != "pushed":
+                again.update(pass_ids)
+        if again:
+            rows = [update_row(program_id, pass_id, "apple") for pass_id in sorted(again)]
+            await self.database.write(enqueue_merged, rows)
 
 
 @dataclass(frozen=True)

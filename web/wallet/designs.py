@@ -13,12 +13,12 @@ class Designs:
 
     def __init__(self, database: Database, base_url: str, translate: Callable[[str, str], str]) -> None:
         self._database, self._base_url, self._translate = database, base_url, translate
-        self._kept: dict[str, Design] = {}
+        self._kept: dict[str, tuple[int, Design]] = {}
 
     async def of(self, program: Program) -> Design:
         """The programme's look as of its version."""
-        kept = self._kept.get(program.id)
-        if kept is None or kept.version != program.version:
-            kept = await self._database.read(design_of, program, self._base_url, self._translate)
-            self._kept[program.id] = kept
-        return kept
+        version, design = self._kept.get(program.id, (0, None))
+        if design is None or version != program.version:
+            design = await self._database.read(design_of, program, self._base_url, self._translate)
+            self._kept[program.id] = (program.version, design)
+        return design

@@ -6,6 +6,7 @@ from hashlib import sha256
 from uuid import UUID
 
 import msgspec
+from babel.numbers import get_currency_precision
 from sqlalchemy.engine import Connection
 
 from web.foundation.theme import card_colours
@@ -155,7 +156,7 @@ def voice_of(program: Program, held: Pass, wants: Notifications) -> Voice | None
 
 
 def _card_of_item(program: Program, held: Pass, item: Item, member: str | None, language: str) -> Card:
-    """The card of a coupon, gift card or membership. Money has two decimals in every wallet."""
+    """The card of a coupon, gift card or membership."""
     return Card(
         kind=held.kind,
         serial=held.id,
@@ -163,7 +164,7 @@ def _card_of_item(program: Program, held: Pass, item: Item, member: str | None, 
         number=item.number,
         locale=language,
         balance=item.amount or 0,
-        scale=2,
+        scale=get_currency_precision(program.settings.currency),
         currency=program.settings.currency,
         member=member,
         headline=program.settings.say(item.title, language),

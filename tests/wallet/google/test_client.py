@@ -15,34 +15,56 @@ from web.wallet.google.client import (
     ForbiddenError,
     GoogleClient,
     GoogleError,
+    Message,
     NotFoundError,
+    QuotaExceededError,
     RefusedError,
     TooManyRequestsError,
     UnauthorizedError,
     UnavailableError,
 )
 from web.wallet.google.objects import loyalty_class, loyalty_object
-from web.wallet.google.wallet import GoogleWallet
 
 PROGRAM = loyalty_class(design(), ISSUER_ID)
 CARD = loyalty_object(design(), card(), ISSUER_ID)
 
 
-async def test_a_card_is_stored_with_its_class_and_read_back(
-    client: GoogleClient, wallet: GoogleWallet
-) -> None:
-    await wallet.store(client, design(), card())
+async def test_a_card_is_stored_with_its_class_and_read_back(client: GoogleClient) -> None:
+    await client.insert("loyaltyClass", PROGRAM)
+    await client.insert("loyaltyObject", CARD)
     assert (await client.get("loyaltyObject", CARD["id"]))["loyaltyPoints"]["balance"] == {"int": 12345}
     assert (await client.get("loyaltyClass", PROGRAM["id"]))["programName"] == "Club Brew"
 
 
-async def test_storing_again_brings_it_up_to_date(
-    client: GoogleClient, wallet: GoogleWallet, google: Google
+async def test_a_change_leaves_alone_what_it_does_not_name_and_a_replacement_does_not(
+    client: GoogleClient, google: Google
 ) -> None:
-    await wallet.store(client, design(), card())
-    await wallet.store(client, design(version=2, background="#FF0000"), card(balance=7))
-    assert google.held["loyaltyClass"][PROGRAM["id"]]["hexBackgroundColor"] == "#ff0000"
-    assert google.held["loyaltyObject"][CARD["id"]]["loyaltyPoints"]["balance"] == {"int": 7}
+    await client.insert("loyaltyClass", PROGRAM)
+    await client.insert("loyaltyObject", CARD)
+    await client.patch("loyaltyObject", {"id": CARD["id"], "accountName": "Ana"})
+    held = google.held["loyaltyObject"][CARD["id"]]
+    assert (held["accountName"], held["accountId"]) == ("Ana", CARD["accountId"])
+    await client.replace(
+        "loyaltyObject", {name: value for name, value in CARD.items() if name != "accountName"}
+    )
+    assert "accountName" not in google.held["loyaltyObject"][CARD["id"]]
+
+
+async def test_a_message_is_added_to_a_card(client: GoogleClient, google: Google) -> None:
+    await client.insert("loyaltyClass", PROGRAM)
+    await client.insert("loyaltyObject", CARD)
+    google.held["loyaltyObject"][CARD["id"]]["hasUsers"] = True
+    for number in range(3):
+        message = Message(str(number), "Brew Bar", f"Number {number}")
+        held = await client.add_message("loyaltyObject", CARD["id"], message, "TEXT_AND_NOTIFY")
+        assert held["messages"][number]["body"] == f"Number {number}"
+    assert google.phone.notices(CARD["id"]) == ["Number 0", "Number 1", "Number 2"]
+    fourth = Message("3", "Brew Bar", "One too many")
+    with pytest.raises(QuotaExceededError):
+        await client.add_message("loyaltyObject", CARD["id"], fourth, "TEXT_AND_NOTIFY")
+    await client.add_message("loyaltyObject", CARD["id"], fourth)
+    assert len(google.held["loyaltyObject"][CARD["id"]]["messages"]) == 4
+    assert len(google.notices) == 3
 
 
 async def test_an_object_without_its_class_is_not_found(client: GoogleClient) -> None:
@@ -65,13 +87,14 @@ async def test_each_refusal_has_its_own_error(client: GoogleClient) -> None:
 
 
 async def test_an_access_token_serves_until_it_expires(client: GoogleClient, google: Google) -> None:
-    await asyncio.gather(*(client.store("loyaltyClass", PROGRAM) for _ in range(5)))
+    await client.insert("loyaltyClass", PROGRAM)
+    await asyncio.gather(*(client.patch("loyaltyClass", PROGRAM) for _ in range(5)))
     assert google.calls.count("POST /token") == 1
 
 
 async def test_an_expiring_token_is_replaced(client: GoogleClient, google: Google) -> None:
     google.token_seconds = 30  # sooner than the client trusts a token
-    await client.store("loyaltyClass", PROGRAM)
+    await client.insert("loyaltyClass", PROGRAM)
     await client.get("loyaltyClass", PROGRAM["id"])
     assert google.calls.count("POST /token") == 2
 
@@ -144,5 +167,12 @@ async def test_no_network_is_unavailable(account: ServiceAccount) -> None:
 
 
 def test_every_error_is_a_google_error() -> None:
-    kinds = (RefusedError, UnauthorizedError, ForbiddenError, NotFoundError, AlreadyExistsError)
+    kinds = (
+        QuotaExceededError,
+        RefusedError,
+        UnauthorizedError,
+        ForbiddenError,
+        NotFoundError,
+        AlreadyExistsError,
+    )
     assert all(issubclass(kind, GoogleError) for kind in (*kinds, TooManyRequestsError, UnavailableError))

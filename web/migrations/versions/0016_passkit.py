@@ -6,7 +6,7 @@ from alembic import op
 from web.foundation.schema import Moment
 
 revision = "0016"
-down_revision = "0014"
+down_revision = "0015"
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 VOIDED = sa.text("voided_at is not null")

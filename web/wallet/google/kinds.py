@@ -24,7 +24,7 @@ from web.wallet.google.objects import (
 )
 from web.wallet.text import plain
 
-MICROS = 10**4  # of a hundredth
+MICROS = 6  # decimals
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +69,7 @@ def _offer_object(design: Design, card: Card, issuer_id: str) -> Json:
 
 
 def _gift_card_object(design: Design, card: Card, issuer_id: str) -> Json:
-    balance = {"currencyCode": card.currency, "micros": str(card.balance * MICROS)}
+    balance = {"currencyCode": card.currency, "micros": str(card.balance * 10 ** (MICROS - card.scale))}
     return _object(design, card, issuer_id) | {
         "cardNumber": plain(card.number, NAME_LIMIT),
         "balance": balance,

@@ -29,6 +29,12 @@ def object_id(issuer_id: str, serial: str) -> str:
     return f"{issuer_id}.card-{serial}"
 
 
+def pass_id_of(issuer_id: str, google_id: str) -> str | None:
+    """The serial number in an object's id; None for another issuer's, or what is no card of ours."""
+    opening = object_id(issuer_id, "")
+    return google_id.removeprefix(opening) if google_id.startswith(opening) else None
+
+
 def loyalty_class(design: Design, issuer_id: str, callback_url: str | None = None) -> Json:
     """The `LoyaltyClass` of a design. Google fetches pictures itself, so they are named by their address.
 
@@ -63,11 +69,12 @@ def loyalty_object(design: Design, card: Card, issuer_id: str) -> Json:
         "id": object_id(issuer_id, card.serial),
         "classId": class_id(issuer_id, design.program_id),
         "state": "INACTIVE" if card.voided else "ACTIVE",
-        "accountId": plain(card.number, NAME_LIMIT),
-        "barcode": barcode_of(design, card),
         "loyaltyPoints": _points(design, "points") | {"balance": _balance(card)},
         "linksModuleData": {"uris": list(_links(design, card.links or design.page_links()))},
     }
+    if card.number:  # an erased customer's has none
+        content["accountId"] = plain(card.number, NAME_LIMIT)
+        content["barcode"] = barcode_of(design, card)
     if card.speaks in ("balance", "tier"):
         # Of a message Google is told by itself; it lasts for one request, and what is not named tells nothing.
         content["notifyPreference"] = "NOTIFY_ON_UPDATE"

@@ -1,12 +1,29 @@
 """Google Wallet, as the rest of the app sees it: a design and a card in, an address to send the phone to."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from web.wallet.card import Card, Design
+from web.wallet.card import Kind as CardKind
 from web.wallet.google.account import ServiceAccount
-from web.wallet.google.client import GoogleClient
+from web.wallet.google.client import ClassResource, ObjectResource, Resource
 from web.wallet.google.kinds import FAMILIES
+from web.wallet.google.objects import Json, object_id
 from web.wallet.google.save_link import fat_link, skinny_link
+
+RESOURCES: dict[CardKind, tuple[ClassResource, ObjectResource]] = {
+    "loyalty": ("loyaltyClass", "loyaltyObject"),
+    "coupon": ("offerClass", "offerObject"),
+    "gift_card": ("giftCardClass", "giftCardObject"),
+    "membership": ("genericClass", "genericObject"),
+}
+
+
+class Part(NamedTuple):
+    """A class or an object, and the resource that Google keeps it as."""
+
+    resource: Resource
+    content: Json
 
 
 class GoogleWallet:
@@ -29,7 +46,7 @@ class GoogleWallet:
     def save_url(self, design: Design, card: Card, *, stored: bool = False) -> str:
         """The address that puts a card into Google Wallet.
 
-        With `stored`, after `store`, it only names the card and is always short. Without, it brings the
+        With `stored`, once Google holds it, it only names the card and is always short. Without, it brings the
         card along; raises LinkTooLongError when that does not fit: then store the card first.
         """
         family = FAMILIES[card.kind]
@@ -39,10 +56,15 @@ class GoogleWallet:
         program = family.class_of(design, card, self._issuer_id, self._callback_url)
         return fat_link(self._account, self._origins, family.name, program, content)
 
-    async def store(self, client: GoogleClient, design: Design, card: Card) -> None:
-        """Stores or updates a card at Google, and its class before it. Raises GoogleError."""
-        family = FAMILIES[card.kind]
-        await client.store(
-            f"{family.name}Class", family.class_of(design, card, self._issuer_id, self._callback_url)
-        )
-        await client.store(f"{family.name}Object", family.object_of(design, card, self._issuer_id))
+    def class_of(self, design: Design, card: Card) -> Part:
+        """What Google is told of all cards that are like this one."""
+        make = FAMILIES[card.kind].class_of
+        return Part(RESOURCES[card.kind][0], make(design, card, self._issuer_id, self._callback_url))
+
+    def object_of(self, design: Design, card: Card) -> Part:
+        """What Google is told of one card."""
+        return Part(RESOURCES[card.kind][1], FAMILIES[card.kind].object_of(design, card, self._issuer_id))
+
+    def name_of(self, kind: CardKind, pass_id: str) -> tuple[ObjectResource, str]:
+        """What Google keeps a card as, and under which id."""
+        return RESOURCES[kind][1], object_id(self._issuer_id, pass_id)
