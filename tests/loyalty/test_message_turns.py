@@ -85,13 +85,13 @@ class Turns(RuleBasedStateMachine):
 
     @rule()
     def work(self) -> None:
-        while taken := claim(self.conn, 16):
+        while taken := claim(self.conn, {PUSH: 16, APPLE_CARD: 16}):
             for each in taken:
                 finish(self.conn, each, self._deliver(each))
 
     @rule()
     def work_and_die(self) -> None:
-        for each in claim(self.conn, 1):
+        for each in claim(self.conn, {PUSH: 1, APPLE_CARD: 1}):
             self._deliver(each)
 
     @rule()
