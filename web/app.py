@@ -31,6 +31,7 @@ from web.integrations.webhooks import envelope
 from web.integrations.webhooks.courier import Courier
 from web.loyalty import consequence
 from web.loyalty.card_design import APPLE_CARDS, DESIGN_ROLLOUT
+from web.loyalty.card_message import GOOGLE_MESSAGE
 from web.loyalty.chores import chores
 from web.loyalty.clock import Clock
 from web.loyalty.consequence import CONSEQUENCE, Consequences
@@ -61,6 +62,7 @@ from web.wallet.google.client import GoogleClient
 from web.wallet.google.deliveries import GoogleCards
 from web.wallet.google.development import is_development
 from web.wallet.lifecycle import Lifecycle
+from web.wallet.google.notices import GoogleMessages
 from web.wallets import google_account, open_apple, open_google, open_pusher
 from web.worker import SLOW_DELIVERIES, Worker
 
@@ -243,7 +245,11 @@ def make_worker(
         operator=site.settings.operator_email,
     )
     card_messages = CardMessages(
-        site.database, site.programs, site.renderer, site.settings.base_url, google=None
+        database=site.database,
+        programs=site.programs,
+        renderer=site.renderer,
+        base_url=site.settings.base_url,
+        google=GoogleMessages(site.database, google),
     )
     lifecycle = Lifecycle(site.database, site.programs)
     return Worker(
@@ -264,7 +270,9 @@ def make_worker(
         work_to_do=site.work_to_do,
         clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
         slow={
-            **dict.fromkeys((envelope.WEBHOOK, APPLE_CARDS, GOOGLE_CARD, DESIGN_ROLLOUT), SLOW_DELIVERIES),
+            **dict.fromkeys(
+                (envelope.WEBHOOK, APPLE_CARDS, GOOGLE_CARD, GOOGLE_MESSAGE, DESIGN_ROLLOUT), SLOW_DELIVERIES
+            ),
             APPLE_CARD: MOST_AT_ONCE,
         },
     )

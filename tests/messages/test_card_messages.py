@@ -201,12 +201,12 @@ async def test_a_held_message_leaves_when_the_quiet_hours_end_and_is_not_doubled
 
     await database.write(let_time_pass)
     # One worker takes it, shows it and dies before it says so; another begins again.
-    [taken] = await database.write(claim, 1)
+    [taken] = await database.write(claim, {PUSH: 1})
     await post.worker.handlers[PUSH](taken)
     held = await database.read(the_pass, program.id, who)
     await database.write(fetch, program.id, held.id)
     await database.write(let_time_pass)
-    [again] = await database.write(claim, 1)
+    [again] = await database.write(claim, {PUSH: 1})
     await post.worker.handlers[PUSH](again)
     await database.write(finish, again, None)
     now = await database.read(the_pass, program.id, who)

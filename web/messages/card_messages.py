@@ -43,7 +43,7 @@ class CardMessages:
     programs: Programs
     renderer: Renderer
     base_url: str
-    google: Google | None
+    google: Google
 
     def handlers(self) -> dict[str, Handler]:
         return {PUSH: self.release, GOOGLE_MESSAGE: self.tell_google}
@@ -59,8 +59,6 @@ class CardMessages:
         """Add a message to the card at Google. Raises: Drop, TryLater, GiveUp."""
         program = self._program(delivery)
         message_id, pass_id = delivery.payload["message_id"], delivery.payload["pass_id"]
-        if self.google is None:
-            raise Drop("Google knows nothing of this installation")
         row = await self.database.read(find_message, program.id, message_id)
         if row is None:
             raise Drop("the message is gone")
