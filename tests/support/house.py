@@ -17,11 +17,20 @@ from tests.support.serving import ROOT, Server, serving
 class House:
     """A web process, on PostgreSQL with a worker of its own beside it. Close the stack at the end."""
 
-    def __init__(self, stack: ExitStack, url: str, data_dir: Path, port: int, **settings: str) -> None:
+    def __init__(
+        self,
+        stack: ExitStack,
+        url: str,
+        data_dir: Path,
+        port: int,
+        *,
+        has_worker: bool | None = None,
+        **settings: str,
+    ) -> None:
         self.url, self.port = url, port
         self._data_dir, self._settings = data_dir, settings
         self._stack = stack.enter_context(ExitStack())
-        self._has_worker = url.startswith("postgresql")
+        self._has_worker = url.startswith("postgresql") if has_worker is None else has_worker
         self._worker: subprocess.Popen[bytes] | None = None
         self.server = self._open()
         stack.callback(self._end_worker)

@@ -95,7 +95,9 @@ async def live_through(
                 report.settled_seconds = await week.sunday()
                 say(f"sunday     {time.monotonic() - started:6.1f} s, {len(apns.pushes)} pushes")
                 everybody = week.people
-                report.cards_compared, report.faults = await faults_of_cards(url, everybody, apns.pass_type)
+                report.cards_compared, report.faults = await faults_of_cards(
+                    url, everybody, apns.pass_type, data_dir
+                )
                 report.faults += await asyncio.to_thread(lambda: list(faults_of_statuses(url, everybody)))
             finally:
                 await lean.close()
@@ -129,7 +131,7 @@ class Week:
 
     def _keys(self) -> list[str]:
         def make(conn: Connection) -> list[str]:
-            program = load_demo(conn)
+            program = load_demo(conn, self._data_dir)
             return [make_key(conn, program.id, f"Till {number}", SCOPES)[1] for number in range(20)]
 
         keys: list[str] = in_database(self._url, make)
@@ -140,7 +142,7 @@ class Week:
         roots = [x509.load_pem_x509_certificate((self._data_dir / "signing" / ROOT).read_bytes())]
 
         def register(conn: Connection, most: int) -> list[tuple[str, str, str]]:
-            program = load_demo(conn)
+            program = load_demo(conn, self._data_dir)
             made = []
             for _ in range(most):
                 customer_id = new_customer(conn, program)
@@ -166,7 +168,7 @@ class Week:
         self.losses.requests = self.losses.answers = 0.02
         installers = self.people[: len(self.people) * 19 // 20]
         await asyncio.gather(
-            self._each(installers, self._install),
+            self._each(installers, self.install),
             self._earn(self._some(0.2), 10, 60),
             self._kill_on("monday", self.house.kill_web),
         )
@@ -198,7 +200,7 @@ class Week:
         """The merchant changes the colour of all cards, in the middle of business and of a power cut."""
 
         def paint(conn: Connection) -> None:
-            program = load_demo(conn)
+            program = load_demo(conn, self._data_dir)
             settings = program.settings
             brand = msgspec.structs.replace(settings.brand, colour="#14532d")
             change_program(conn, program.slug, msgspec.structs.replace(settings, brand=brand))
@@ -219,7 +221,7 @@ class Week:
             self._each(moving, self._move_to_a_new_phone),
             self._earn(self._some(0.3), 1, 20),
         )
-        await self._each(returning, self._install)
+        await self._each(returning, self.install)
         await self._each(self._some(0.1), self._get_another_token)
 
     async def saturday(self) -> None:
@@ -259,7 +261,7 @@ class Week:
 
     # What people do
 
-    async def _install(self, person: Person) -> None:
+    async def install(self, person: Person) -> None:
         """Fetch the pass as its holder, and add it."""
         package = await self._fetch(person)
         if not (person.is_erased or person.is_void):
@@ -315,7 +317,7 @@ class Week:
         await self.merchant.call("DELETE", f"/customers/{person.customer_id}")
 
     def _void(self, conn: Connection, people: list[Person]) -> None:
-        program = load_demo(conn)
+        program = load_demo(conn, self._data_dir)
         for person in people:
             person.is_void = True
         void_passes(conn, program.id, wallet_pass.c.id.in_([each.serial for each in people]))

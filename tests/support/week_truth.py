@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from tests.conftest import SECRET
 from tests.support.rows import in_database, rows_of
 from web.app import ROOT
 from web.demo.phone import Held, Phone
@@ -47,8 +47,8 @@ class Person:
 class Truth:
     """Cards as they would be built now."""
 
-    def __init__(self, database: Database, pass_type: str) -> None:
-        self._database, self._pass_type = database, pass_type
+    def __init__(self, database: Database, pass_type: str, data_dir: Path) -> None:
+        self._database, self._pass_type, self._data_dir = database, pass_type, data_dir
         self._content: Content | None = None
         self._program: Program | None = None
 
@@ -76,7 +76,7 @@ class Truth:
 
     async def _of_program(self) -> tuple[Program, Content]:
         if self._program is None or self._content is None:
-            self._program = await self._database.read(load_demo)
+            self._program = await self._database.read(load_demo, self._data_dir)
             assert self._program is not None
             catalogues = Catalogues.load(ROOT / "locales")
             design = await self._database.read(
@@ -89,11 +89,13 @@ class Truth:
         return self._program, self._content
 
 
-async def faults_of_cards(url: str, people: list[Person], pass_type: str) -> tuple[int, list[str]]:
+async def faults_of_cards(
+    url: str, people: list[Person], pass_type: str, data_dir: Path
+) -> tuple[int, list[str]]:
     """How many cards on phones were compared with freshly built ones, and what is wrong with any of them."""
     database, compared, faults = open_database(url), 0, []
     try:
-        truth = Truth(database, pass_type)
+        truth = Truth(database, pass_type, data_dir)
         for person in people:
             for held in person.phone.held.values():
                 compared += 1
@@ -123,8 +125,9 @@ def faults_of_statuses(url: str, people: list[Person]) -> Iterator[str]:
             yield f"{person.serial} was told to be {names}"
 
 
-def load_demo(conn: Connection) -> Program:
-    found = load_program(conn, "brewbar", Sealer((SECRET,)))
+def load_demo(conn: Connection, data_dir: Path) -> Program:
+    """The demo programme, opened with the secret of the servers of this data folder."""
+    found = load_program(conn, "brewbar", Sealer(((data_dir / "secret.key").read_text(),)))
     assert found is not None, "the demo programme is there"
     return found
 
