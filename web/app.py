@@ -62,6 +62,7 @@ from web.wallet.google.client import GoogleClient
 from web.wallet.google.deliveries import GoogleCards
 from web.wallet.google.development import is_development
 from web.wallet.google.notices import GoogleMessages
+from web.wallet.lifecycle import Lifecycle
 from web.wallets import google_account, open_apple, open_google, open_pusher
 from web.worker import SLOW_DELIVERIES, Worker
 
@@ -250,6 +251,7 @@ def make_worker(
         base_url=site.settings.base_url,
         google=GoogleMessages(site.database, google),
     )
+    lifecycle = Lifecycle(site.database, site.programs)
     return Worker(
         database=site.database,
         programs=site.programs,
@@ -259,9 +261,9 @@ def make_worker(
             **card_messages.handlers(),
             **Courier(site.database, site.sealer, outgoing).handlers(),
             CONSEQUENCE: Consequences(site.database, site.programs).draw,
-            APPLE_CARD: AppleCards(site.database, pusher).tell,
+            APPLE_CARD: lifecycle.after(AppleCards(site.database, pusher).tell),
             APPLE_CARDS: AppleBatches(site.database, pusher).tell,
-            GOOGLE_CARD: google.store,
+            GOOGLE_CARD: lifecycle.after(google.store),
             DESIGN_ROLLOUT: Rollouts(site.database, site.work_to_do, site.settings.rollout_per_second).roll,
         },
         follow_ups=[follow_up, card_messages.follow_up, envelope.follow_up, consequence.follow_up],

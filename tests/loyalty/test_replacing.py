@@ -10,7 +10,7 @@ from web.foundation.database import Database
 from web.loyalty.balance import find_balance
 from web.loyalty.customer import find_contact
 from web.loyalty.customer_link import make_download_link
-from web.loyalty.event import CARD_REPLACED, event
+from web.loyalty.event import CARD_REPLACED, PASS_VOIDED, event
 from web.loyalty.link import one_time_link
 from web.loyalty.program import Program
 from web.loyalty.replacing import replace_card
@@ -47,6 +47,10 @@ async def test_the_old_card_is_worthless_and_the_new_one_has_everything(
         assert held.available == 70
         links = select(one_time_link.c.revoked_at).where(one_time_link.c.customer_id == customer_id)
         assert all(conn.scalars(links)), "a link in a lost phone's inbox opens nothing"
+        voided = select(event.c.properties).where(
+            event.c.customer_id == customer_id, event.c.name == PASS_VOIDED
+        )
+        assert conn.scalar(voided) == {"passId": old.id, "platform": "apple", "kind": "loyalty"}
         told = select(event.c.properties).where(
             event.c.customer_id == customer_id, event.c.name == CARD_REPLACED
         )

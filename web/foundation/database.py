@@ -108,9 +108,11 @@ class SqliteDatabase:
             return unit(self._reader, *args, **kwargs)
 
     async def ask(self, document: Document[T], **values: Any) -> T | None:
-        sql, given = document.query(self._reader.dialect, values)
+        sql, given = document.query(
+            self._reader.dialect, {name: _stored(value) for name, value in values.items()}
+        )
         with _usable_file():
-            row = self._asker.execute(sql, [_stored(value) for value in given]).fetchone()
+            row = self._asker.execute(sql, given).fetchone()
         return None if row is None else document.read(row[0])
 
     async def read_slow(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
