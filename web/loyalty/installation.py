@@ -13,6 +13,7 @@ from sqlalchemy import (
     Index,
     String,
     Table,
+    and_,
     bindparam,
     delete,
     exists,
@@ -68,9 +69,11 @@ def register_device(conn: Connection, held: Pass, program_id: str, device_id: st
             )
         ).rowcount
     )
+    is_this = and_(pass_device.c.program_id == program_id, pass_device.c.pass_id == held.id)
     conn.execute(
         update(pass_device)
-        .where(pass_device.c.device_id == device_id, pass_device.c.push_token != push_token)
+        # That it has registered again counts as well, against an older word that its token is gone.
+        .where(pass_device.c.device_id == device_id, or_(pass_device.c.push_token != push_token, is_this))
         .values(push_token=push_token, updated_at=now)
     )
     if is_new:
