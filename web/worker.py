@@ -5,7 +5,7 @@ Beside that it does what becomes due by the passing of time.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from web.foundation.database import Database, DatabaseUnreachable
-from web.foundation.delivery import Delivery, Drop, Wait, claim, finish_many, has_due, purge_deliveries
+from web.foundation.delivery import Delivery, Drop, Wait, claim, due_kinds, finish_many, purge_deliveries
 from web.foundation.idempotency import purge_answers
 from web.foundation.metrics import Metrics
 from web.foundation.schema import utc_now
@@ -34,10 +34,10 @@ log = structlog.get_logger("worker")
 EVENTS = 50
 # A mail takes a millisecond to compose: more of them at once, and pages of the same process would have to wait.
 DELIVERIES = 16
-# Of the slow kinds so many may be under way while the rounds go on.
+# Of most slow kinds so many may be under way while the rounds go on.
 SLOW_DELIVERIES = 16
-# How long a worker sleeps when nobody wakes it: another process may have written.
-IDLE_SECONDS = 1.0
+# How long a worker sleeps when nobody wakes it: another process may have written. A look costs two small reads.
+IDLE_SECONDS = 0.2
 PURGE_EVERY = timedelta(hours=1)
 
 FollowUp = Callable[[Connection, Program, Event], None]
@@ -57,11 +57,13 @@ class Worker:
     handlers: dict[str, Handler]
     follow_ups: list[FollowUp]
     work_to_do: asyncio.Event
-    # Kinds whose receivers may take their time: no other delivery waits for them.
-    slow: frozenset[str] = frozenset()
+    # Kinds whose receivers may take their time: no other delivery waits for them. So many of each may be under way
+    # while the rounds go on.
+    slow: Mapping[str, int] = field(default_factory=dict)
     clock: Clock | None = None
     _stopping: bool = field(default=False)
-    _under_way: set[asyncio.Task[None]] = field(default_factory=set)
+    # Slow deliveries, each with its kind.
+    _under_way: dict[asyncio.Task[None], str] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Work until `stop`; a database that is away is waited for."""
@@ -103,24 +105,38 @@ class Worker:
         Slow deliveries are begun and not waited for.
         """
         # Looking first costs a read; a write transaction for nothing would cost every idle second a commit.
-        if not await self.database.read(_is_anything_due):
-            return False
-        followed = await self._follow_up()
-        is_full = len(self._under_way) >= SLOW_DELIVERIES
-        taken = await self.database.write(claim, DELIVERIES, self.slow if is_full else ())
+        happened, due = await self.database.read(_what_is_due, self._kinds_with_room())
+        followed = await self._follow_up() if happened else 0
+        if happened:
+            due = await self.database.read(due_kinds, self._kinds_with_room())
+        taken = await self.database.write(claim, self._rooms(due)) if due else []
         for delivery in taken:
             if delivery.kind in self.slow:
                 self._begin(delivery)
         await asyncio.gather(*(self._deliver(each) for each in taken if each.kind not in self.slow))
         return bool(followed or taken)
 
+    def _kinds_with_room(self) -> list[str]:
+        """What may be taken now. A slow kind is refilled by the quarter: each time costs a commit."""
+        return [
+            kind for kind in self.handlers if kind not in self.slow or 4 * self._room(kind) >= self.slow[kind]
+        ]
+
+    def _rooms(self, due: list[str]) -> dict[str, int]:
+        ordinary = sum(kind not in self.slow for kind in due)
+        share = max(1, DELIVERIES // max(1, ordinary))
+        return {kind: self._room(kind) if kind in self.slow else share for kind in due}
+
+    def _room(self, kind: str) -> int:
+        return self.slow[kind] - sum(each == kind for each in self._under_way.values())
+
     def _begin(self, delivery: Delivery) -> None:
         task = asyncio.create_task(self._deliver(delivery))
-        self._under_way.add(task)
+        self._under_way[task] = delivery.kind
         task.add_done_callback(self._has_ended)
 
     def _has_ended(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+        del self._under_way[task]
         if error := task.exception():
             log.error("a delivery's end is not written down", error=type(error).__name__)
         # The next of its lane may leave now.
@@ -174,5 +190,5 @@ def _purge(conn: Connection) -> None:
     purge_notices(conn)
 
 
-def _is_anything_due(conn: Connection) -> bool:
-    return has_waiting(conn) or has_due(conn)
+def _what_is_due(conn: Connection, kinds: list[str]) -> tuple[bool, list[str]]:
+    return has_waiting(conn), due_kinds(conn, kinds)

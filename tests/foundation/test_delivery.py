@@ -25,9 +25,9 @@ from web.foundation.delivery import (
     claim,
     dead_letters,
     delivery,
+    due_kinds,
     enqueue,
     finish,
-    has_due,
     replay,
     untouched_since,
 )
@@ -58,7 +58,7 @@ async def put(database: Database, lane: str = "message:ana", **payload: Any) -> 
 
 
 async def take(database: Database, most: int = 50) -> list[Delivery]:
-    return await database.write(claim, most)
+    return await database.write(claim, {"mail": most})
 
 
 async def take_one(database: Database) -> Delivery:
@@ -246,13 +246,14 @@ async def test_operators_see_how_much_waits_and_since_when(database: Database, c
 
 
 async def test_an_idle_worker_can_see_cheaply_that_nothing_is_due(database: Database, clock: Clock) -> None:
-    assert not await database.read(has_due)
+    assert await database.read(due_kinds, ["mail"]) == []
     await put(database)
-    assert await database.read(has_due)
+    assert await database.read(due_kinds, ["mail", "sms"]) == ["mail"]
+    assert await database.read(due_kinds, ["sms"]) == await database.read(due_kinds, []) == []
     await take_one(database)
-    assert not await database.read(has_due)
+    assert not await database.read(due_kinds, ["mail"])
     clock.now += LEASE
-    assert await database.read(has_due)
+    assert await database.read(due_kinds, ["mail"])
 
 
 @pytest.mark.parametrize("workers", [2, 4])
@@ -270,7 +271,7 @@ async def test_workers_take_each_delivery_once_and_keep_every_lane_in_order(
 
     async def work(own: Database) -> None:
         while await own.read(has_waiting):
-            for taken in await own.write(claim, 7):
+            for taken in await own.write(claim, {"mail": 7}):
                 done.append(taken.payload["number"])
                 await asyncio.sleep(0)
                 await own.write(finish, taken, None)
@@ -296,7 +297,7 @@ async def test_two_workers_never_hold_the_same_delivery(database: Database, data
 
     await database.write(fill)
     others = [open_database(database_url) for _ in range(3)]
-    taken = await asyncio.gather(*(own.write(claim, 90) for own in others for _ in range(2)))
+    taken = await asyncio.gather(*(own.write(claim, {"mail": 90}) for own in others for _ in range(2)))
     for own in others:
         await own.close()
     ids = [each.id for batch in taken for each in batch]
@@ -324,8 +325,8 @@ async def test_workers_find_what_is_due_by_its_index_however_much_was_done(datab
         gather_statistics(conn)
 
     await database.write(fill)
-    assert "ix_delivery_due" in await database.write(plan_of, has_due)
-    plan = await database.write(plan_of, lambda conn: claim(conn, 50))
+    assert "ix_delivery_due" in await database.write(plan_of, lambda conn: due_kinds(conn, ["mail", "sms"]))
+    plan = await database.write(plan_of, lambda conn: claim(conn, {"mail": 50}))
     assert "ix_delivery_due" in plan
     assert "ix_delivery_lane" in plan
 
@@ -336,7 +337,7 @@ async def test_what_is_behind_one_that_waits_is_not_looked_at_meanwhile(
     """Or a thousand letters to somebody who is away would be gone through at every look for work."""
     ids = [await put(database, number=number) for number in range(3)]
     await database.write(finish, await take_one(database), TryLater("away", timedelta(hours=1)))
-    assert not await database.read(has_due)
+    assert not await database.read(due_kinds, ["mail"])
     clock.now += timedelta(minutes=30)
     other = await put(database)
     assert await take(database) == [], "one that comes in between waits too"

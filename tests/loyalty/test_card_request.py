@@ -13,7 +13,7 @@ from web.foundation import tokens
 from web.foundation.address import Email
 from web.foundation.database import Database
 from web.foundation.delivery import Delivery, claim
-from web.loyalty.card_request import Asked, answer_request, ask_for_card, request_pass
+from web.loyalty.card_request import CARD_REQUEST, Asked, answer_request, ask_for_card, request_pass
 from web.loyalty.customer import AlreadyKnown, Registered
 from web.loyalty.event import event
 from web.loyalty.event_catalogue import check_properties
@@ -41,7 +41,7 @@ async def requests(database: Database, customer_id: str) -> list[dict[str, Any]]
 async def ask(database: Database, program: Program, **address: Any) -> Delivery:
     """The request as a worker finds it."""
     await database.write(ask_for_card, program.id, address.get("email"), address.get("phone"), ASKED)
-    [taken] = await database.write(claim, 10)
+    [taken] = await database.write(claim, {CARD_REQUEST: 10})
     return taken
 
 

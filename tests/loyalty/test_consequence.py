@@ -37,8 +37,7 @@ async def follow_all(database: Database, program: Program) -> list[Any]:
 
     while await database.write(follow):
         pass
-    taken = await database.write(claim, 50)
-    return [each for each in taken if each.kind == CONSEQUENCE]
+    return await database.write(claim, {CONSEQUENCE: 50})
 
 
 async def test_a_rule_that_fails_holds_up_nobody_and_earns_once_when_it_works_again(

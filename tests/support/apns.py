@@ -87,6 +87,8 @@ class ApnsServer:
     pushes: list[Push] = field(default_factory=list)
     # Each push is held back for so many seconds.
     delay: float = 0.0
+    # As behind a firewall that has forgotten the connection: what is sent is never seen.
+    deaf: bool = False
     _scripts: dict[str, deque[Answer]] = field(default_factory=dict)
     _next: deque[Answer] = field(default_factory=deque)
     _for_ever: dict[str, Answer] = field(default_factory=dict)
@@ -147,7 +149,7 @@ class ApnsServer:
         self._next.clear()
         self._for_ever.clear()
         self._goes_away_after.clear()
-        self.delay, self._streams = 0.0, 1000
+        self.delay, self.deaf, self._streams = 0.0, False, 1000
 
     # --- what came ---
 
@@ -155,6 +157,13 @@ class ApnsServer:
     def connections(self) -> int:
         """How many are open now."""
         return len(self._open)
+
+    def wait_until_alone(self, seconds: float = 10.0) -> None:
+        """Wait until every client has hung up."""
+        ends = time.monotonic() + seconds
+        while self._open:
+            assert time.monotonic() < ends, "a connection is still open"
+            time.sleep(0.01)
 
     def tokens(self, *, accepted: bool = False) -> list[str]:
         """The tokens that came, in order; `accepted` leaves out what was not answered with 200."""
@@ -259,6 +268,8 @@ class _Connection(asyncio.Protocol):
         self._server._open.discard(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._server.deaf:
+            return
         try:
             events = self._h2.receive_data(data)
         except h2.exceptions.ProtocolError:  # too many streams at once, above all

@@ -6,7 +6,7 @@ the delivery under the same id, so that a receiver can tell the repeat.
 """
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ColumnElement,
+    CompoundSelect,
     Index,
     Insert,
     Integer,
@@ -28,8 +29,10 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     select,
     text,
+    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
@@ -67,8 +70,10 @@ delivery = Table(
     Column("last_error", Text),
     CheckConstraint(f"state in ('{WAITING}', '{DONE}', '{DEAD}', '{DROPPED}')", name="state_is_known"),
 )
+# By kind, so that what waits for a receiver that takes its time is in nobody else's way.
 Index(
     "ix_delivery_due",
+    delivery.c.kind,
     delivery.c.due_at,
     sqlite_where=delivery.c.state == WAITING,
     postgresql_where=delivery.c.state == WAITING,
@@ -208,25 +213,17 @@ def delivery_row(
     }
 
 
-def claim(conn: Connection, most: int, but: Collection[str] = ()) -> list[Delivery]:
+def claim(conn: Connection, most: Mapping[str, int]) -> list[Delivery]:
     """Take due deliveries for the length of a lease: each the first of its lane, and nobody else's.
 
-    Those of the kinds in `but` are left lying.
+    `most` says how many of each kind; those of other kinds are left lying.
     """
     now = utc_now()
-    due = (
-        select(delivery.c.program_id, delivery.c.id)
-        .where(
-            delivery.c.state == WAITING,
-            delivery.c.due_at <= now,
-            *([delivery.c.kind.not_in(but)] if but else []),
-            _is_first_of_its_lane(),
-        )
-        .order_by(delivery.c.due_at)
-        .limit(most)
-        .with_for_update(skip_locked=True, of=delivery)
-    )
-    keys = [(row.program_id, row.id) for row in conn.execute(due)]
+    keys = [
+        (row.program_id, row.id)
+        for kind, number in most.items()
+        for row in conn.execute(_DUE, {"of_kind": kind, "now": now, "most": number})
+    ]
     if not keys:
         return []
     rows = conn.execute(
@@ -325,6 +322,18 @@ def _is_first_of_its_lane() -> ColumnElement[bool]:
 
 
 # Made once: SQLAlchemy remembers with a statement how it is compiled.
+_DUE = (
+    select(delivery.c.program_id, delivery.c.id)
+    .where(
+        delivery.c.state == WAITING,
+        delivery.c.kind == bindparam("of_kind"),
+        delivery.c.due_at <= bindparam("now"),
+        _is_first_of_its_lane(),
+    )
+    .order_by(delivery.c.due_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True, of=delivery)
+)
 _DONE = (
     update(delivery)
     .where(
@@ -457,11 +466,22 @@ def purge_deliveries(conn: Connection) -> int:
     ).rowcount
 
 
-def has_due(conn: Connection) -> bool:
-    """Whether a delivery may be due; one that waits for its lane's first counts too."""
-    return (
-        conn.scalar(
-            select(delivery.c.id).where(delivery.c.state == WAITING, delivery.c.due_at <= utc_now()).limit(1)
+def due_kinds(conn: Connection, kinds: Collection[str]) -> list[str]:
+    """Of which of these kinds a delivery may be due; one that waits for its lane's first counts too."""
+    return list(conn.scalars(_due_kinds(tuple(kinds)), {"now": utc_now()})) if kinds else []
+
+
+@lru_cache
+def _due_kinds(kinds: tuple[str, ...]) -> CompoundSelect[str]:
+    return union_all(
+        *(
+            select(literal(kind)).where(
+                exists().where(
+                    delivery.c.state == WAITING,
+                    delivery.c.kind == kind,
+                    delivery.c.due_at <= bindparam("now", type_=Moment),
+                )
+            )
+            for kind in kinds
         )
-        is not None
     )

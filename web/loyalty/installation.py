@@ -3,7 +3,8 @@
 Both wallets repeat themselves, and in any order; only what changes something is recorded.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -135,6 +136,22 @@ def push_tokens_of(conn: Connection, program_id: str, pass_id: str) -> list[str]
             .distinct()
         )
     )
+
+
+def phones_of(conn: Connection, passes: Collection[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
+    """The push tokens of many passes, each named by programme and id. A pass that is on no phone is left out."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    rows = conn.execute(
+        select(pass_device.c.program_id, pass_device.c.pass_id, pass_device.c.push_token)
+        .where(
+            pass_device.c.program_id.in_({program_id for program_id, _ in passes}),
+            pass_device.c.pass_id.in_([pass_id for _, pass_id in passes]),
+        )
+        .distinct()
+    )
+    for program_id, pass_id, push_token in rows:
+        found[program_id, pass_id].append(push_token)
+    return found
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):

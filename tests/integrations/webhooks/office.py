@@ -28,7 +28,7 @@ from web.messages.deliveries import Messenger
 from web.messages.envelope import Message
 from web.messages.mailbox import MailboxSender
 from web.messages.mailbox_store import keep_message, kept_messages
-from web.worker import Worker
+from web.worker import SLOW_DELIVERIES, Worker
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -101,7 +101,7 @@ async def open_office(database: Database, program: Program, sealer: Sealer, outg
         },
         follow_ups=[follow_up],
         work_to_do=asyncio.Event(),
-        slow=frozenset((WEBHOOK,)),
+        slow={WEBHOOK: SLOW_DELIVERIES},
     )
     return Office(database, program, sealer, worker)
 

@@ -18,7 +18,7 @@ from tests.loyalty.people import new_customer
 from tests.support.ports import free_port
 from tests.support.receiver import Receiver, Reply
 from web.foundation import outgoing
-from web.foundation.delivery import Delivery, enqueue, has_due
+from web.foundation.delivery import Delivery, due_kinds, enqueue
 from web.foundation.outgoing import Outgoing
 from web.foundation.schema import utc_now
 from web.foundation.sealing import Sealer
@@ -34,7 +34,7 @@ from web.integrations.webhooks.endpoint import (
     resume_endpoint,
     webhook_endpoint,
 )
-from web.integrations.webhooks.envelope import tell_again
+from web.integrations.webhooks.envelope import WEBHOOK, tell_again
 from web.integrations.webhooks.health import forget_what_waits_too_long, leave_in_peace
 from web.integrations.webhooks.secret import OVERLAP, reseal_secrets, rotate_secret, secrets_of
 from web.loyalty.program import change_program
@@ -139,7 +139,7 @@ async def test_ten_lost_letters_in_a_row_pause_it_and_resuming_sends_them_in_ord
     heard = len(receiver.requests)
     await office.happen("Customer tapped", None, number=12)
     await office.work_off()
-    assert not await office.database.read(has_due), "what waits costs nobody a look"
+    assert not await office.database.read(due_kinds, [WEBHOOK]), "what waits costs nobody a look"
     await office.let_time_pass()
     await office.work_off()
     assert len(receiver.requests) == heard == 100, "nothing is sent while it is paused"

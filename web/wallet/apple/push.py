@@ -26,6 +26,8 @@ APPLE_URL = "https://api.push.apple.com"
 GATHER_SECONDS = 0.01
 # A phone is pushed to at most once in so long; what changes meanwhile shares the next push.
 REST_SECONDS = 1.0
+# Shorter than a delivery's lease, or another worker would think this one dead.
+OVERALL_SECONDS = 30.0
 # Apple keeps a push for a phone that is switched off; a phone that was away longer asks by itself when it is back.
 KEPT_DAYS = 30
 
@@ -87,7 +89,10 @@ class ApplePusher:
         try:
             # In the path nothing but what belongs there: a token is what some phone once sent us.
             path = f"/3/device/{token}" if token.isascii() and token.isalnum() else "/3/device/"
-            return _outcome(await self._client.post(path, self._headers(), b"{}"))
+            async with asyncio.timeout(OVERALL_SECONDS):
+                return _outcome(await self._client.post(path, self._headers(), b"{}"))
+        except TimeoutError:
+            return Outcome(verdict="later", reason=f"no answer within {OVERALL_SECONDS:.0f} seconds")
         except Rejected as error:
             return Outcome(verdict="refused", reason=str(error))
         except NoAnswer as error:
