@@ -61,8 +61,8 @@ from web.wallet.google.callbacks import GoogleCallbacks
 from web.wallet.google.client import GoogleClient
 from web.wallet.google.deliveries import GoogleCards
 from web.wallet.google.development import is_development
-from web.wallet.lifecycle import Lifecycle
 from web.wallet.google.notices import GoogleMessages
+from web.wallet.lifecycle import Lifecycle
 from web.wallets import google_account, open_apple, open_google, open_pusher
 from web.worker import SLOW_DELIVERIES, Worker
 

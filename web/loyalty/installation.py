@@ -30,7 +30,7 @@ from web.foundation.delivery import enqueue_merged
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
 from web.loyalty.customer import customer
 from web.loyalty.event import CARD_INSTALLED, CARD_UNINSTALLED, record
-from web.loyalty.wallet_pass import Pass, find_pass_by_id, update_row, wallet_pass
+from web.loyalty.wallet_pass import Pass, find_pass_by_id, move_versions, update_row, wallet_pass
 
 # Phones that were off, or without a network, hear of an erased customer's card within this time or never.
 TOLD_WITHIN = timedelta(days=30)
@@ -195,6 +195,21 @@ def mark_fetched(conn: Connection, fetched: Sequence[Fetched]) -> None:
     for each in rows:
         if each.is_nobodys and len(push_tokens_of(conn, each.program_id, each.pass_id)) == 1:
             conn.execute(delete(pass_device).where(pass_device.c.pass_id == each.pass_id))
+
+
+def blank_void_passes(conn: Connection, program_id: str, customer_id: str) -> None:
+    """Have the phones fetch once more what was void already: its holder is being erased, and it names them."""
+    is_registered = exists().where(
+        pass_device.c.program_id == wallet_pass.c.program_id, pass_device.c.pass_id == wallet_pass.c.id
+    )
+    moved = move_versions(
+        conn,
+        program_id,
+        wallet_pass.c.customer_id == customer_id,
+        wallet_pass.c.voided_at.is_not(None),
+        is_registered,
+    )
+    enqueue_merged(conn, [update_row(program_id, each.id, each.platform) for each in moved])
 
 
 def forget_phones_of_nobody(conn: Connection, program_id: str, now: datetime) -> int:
