@@ -69,9 +69,13 @@ def register_device(conn: Connection, held: Pass, program_id: str, device_id: st
             )
         ).rowcount
     )
+    # A phone that says so again is believed against what Apple found out about it before.
     conn.execute(
         update(pass_device)
-        .where(pass_device.c.device_id == device_id, pass_device.c.push_token != push_token)
+        .where(
+            pass_device.c.device_id == device_id,
+            or_(pass_device.c.push_token != push_token, pass_device.c.pass_id == held.id),
+        )
         .values(push_token=push_token, updated_at=now)
     )
     if is_new:
