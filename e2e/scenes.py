@@ -138,9 +138,11 @@ def card_in_an_app(person: Person) -> None:
 
 @scene("laptop")
 def card_handed_over(person: Person) -> None:
+    person.page.clock.install()
     card_new(person)
     poll = person.page.locator("#handoff").get_attribute("hx-get") or ""
     _uses(person, poll.removesuffix("/taken"))
+    person.page.clock.fast_forward(5000)
     person.page.wait_for_selector("#handoff[role=status]")
 
 

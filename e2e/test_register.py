@@ -59,6 +59,7 @@ def test_a_campaign_link_ends_in_google_wallet(people: People, data_dir: Path) -
 
 def test_a_computer_hands_over_to_the_phone(people: People, data_dir: Path) -> None:
     desk = people("laptop")
+    desk.page.clock.install()
     desk.opens("/brewbar?utm_source=web")
     address = _walks_through(desk)
     customer, _ = _customer_and_touches(people.server, address)
@@ -70,10 +71,13 @@ def test_a_computer_hands_over_to_the_phone(people: People, data_dir: Path) -> N
     phone.opens(code)
     assert phone.heading.inner_text() == "Your card is ready"
     assert "/l/" not in phone.page.url.lower()
-    desk.page.wait_for_timeout(300)
+    with desk.page.expect_response("**/taken") as asked:
+        desk.page.clock.fast_forward(5000)
+    assert asked.value.status == 204
     assert desk.page.get_by_text("Carry on with your phone").is_visible()
     card = _verified(phone.takes_apple_pass(), data_dir)
     assert card.document["barcodes"][0]["message"] == customer["card_number"]
+    desk.page.clock.fast_forward(5000)
     desk.page.get_by_role("heading", name="Your phone has it").wait_for()
     late = people("pixel")
     late.opens(code)

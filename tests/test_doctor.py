@@ -569,6 +569,11 @@ async def test_google_is_asked_whether_it_knows_the_account(
     findings = await sqlite_patient.examine(**settings)
     assert wrong(findings) == []
     assert said(findings, "ok", "Google lets the service account make cards")
+    assert said(findings, "ok", "can be believed")
+    in_the_open = await sqlite_patient.examine(**settings | {"PASITO_BASE_URL": "http://localhost:8000"})
+    assert said(in_the_open, "note", "Google will not tell which cards are installed")
+    keyless = {"PASITO_GOOGLE_KEYS_URL": f"{google.origin}/nothing"}
+    assert "cannot be fetched" in only_wrong(await sqlite_patient.examine(**settings | keyless))
     google.fail_next(403)
     assert "does not let the service account" in only_wrong(await sqlite_patient.examine(**settings))
     google.accounts = {}

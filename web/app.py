@@ -31,6 +31,7 @@ from web.integrations.webhooks import envelope
 from web.integrations.webhooks.courier import Courier
 from web.loyalty import consequence
 from web.loyalty.card_design import APPLE_CARDS, DESIGN_ROLLOUT
+from web.loyalty.card_message import GOOGLE_MESSAGE
 from web.loyalty.chores import chores
 from web.loyalty.clock import Clock
 from web.loyalty.consequence import CONSEQUENCE, Consequences
@@ -60,6 +61,8 @@ from web.wallet.google.callbacks import GoogleCallbacks
 from web.wallet.google.client import GoogleClient
 from web.wallet.google.deliveries import GoogleCards
 from web.wallet.google.development import is_development
+from web.wallet.google.notices import GoogleMessages
+from web.wallet.lifecycle import Lifecycle
 from web.wallets import google_account, open_apple, open_google, open_pusher
 from web.worker import SLOW_DELIVERIES, Worker
 
@@ -241,7 +244,14 @@ def make_worker(
         reply_to=site.settings.mail_reply_to,
         operator=site.settings.operator_email,
     )
-    card_messages = CardMessages(site.database, site.programs, site.renderer, tell=None)
+    card_messages = CardMessages(
+        database=site.database,
+        programs=site.programs,
+        renderer=site.renderer,
+        base_url=site.settings.base_url,
+        google=GoogleMessages(site.database, google),
+    )
+    lifecycle = Lifecycle(site.database, site.programs)
     return Worker(
         database=site.database,
         programs=site.programs,
@@ -251,16 +261,18 @@ def make_worker(
             **card_messages.handlers(),
             **Courier(site.database, site.sealer, outgoing).handlers(),
             CONSEQUENCE: Consequences(site.database, site.programs).draw,
-            APPLE_CARD: AppleCards(site.database, pusher).tell,
+            APPLE_CARD: lifecycle.after(AppleCards(site.database, pusher).tell),
             APPLE_CARDS: AppleBatches(site.database, pusher).tell,
-            GOOGLE_CARD: google.store,
+            GOOGLE_CARD: lifecycle.after(google.store),
             DESIGN_ROLLOUT: Rollouts(site.database, site.work_to_do, site.settings.rollout_per_second).roll,
         },
         follow_ups=[follow_up, card_messages.follow_up, envelope.follow_up, consequence.follow_up],
         work_to_do=site.work_to_do,
         clock=Clock(site.database, site.programs, site.metrics, chores(site.sealer)),
         slow={
-            **dict.fromkeys((envelope.WEBHOOK, APPLE_CARDS, GOOGLE_CARD, DESIGN_ROLLOUT), SLOW_DELIVERIES),
+            **dict.fromkeys(
+                (envelope.WEBHOOK, APPLE_CARDS, GOOGLE_CARD, GOOGLE_MESSAGE, DESIGN_ROLLOUT), SLOW_DELIVERIES
+            ),
             APPLE_CARD: MOST_AT_ONCE,
         },
     )

@@ -33,6 +33,7 @@ def a_registration(program: Program, visit_id: str, **changes: object) -> Regist
                 wording_sha256=wordings[purpose].sha256["en"],
             )
             for purpose in ("news", "card_messages")
+            if purpose in wordings
         ],
         "platform": "apple",
     }

@@ -61,7 +61,7 @@ def test_an_event_is_known_under_all_its_names(spelt: str, names: list[str]) -> 
 
 
 def test_handles_and_keys_are_unique_and_an_unknown_name_is_told() -> None:
-    assert len({kind.handle for kind in EVENTS.values()}) == len(EVENTS) == 29
+    assert len({kind.handle for kind in EVENTS.values()}) == len(EVENTS) == 32
     with pytest.raises(UnknownEvent, match="lunch"):
         names_of(["lunch", "Balance changed"])
 

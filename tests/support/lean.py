@@ -1,4 +1,4 @@
-"""Asking one server over a few connections that are kept: some fifty microseconds a request, for many phones."""
+"""Asking one server over a few kept connections: some fifty microseconds a request, for thousands of phones."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""A scripted week of a programme with phones: what a merchant, customers and accidents do, and what is so then."""
+"""A scripted week of a programme with phones: what merchant, customers and accidents do, and what is so afterwards."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ from web.loyalty.event import CARD_INSTALLED, CARD_UNINSTALLED, event, pass_over
 from web.loyalty.held_card import find_held_card
 from web.loyalty.ledger import AVAILABLE, ledger_entry
 from web.loyalty.program import Program, change_program, load_program
-from web.loyalty.wallet_pass import find_pass, passes_changed, void_passes, wallet_pass
+from web.loyalty.wallet_pass import find_pass, void_passes, wallet_pass
 from web.wallet.apple.content import Content
 from web.wallet.apple.development import ROOT
 from web.wallet.issue import card_of, design_of
@@ -209,7 +209,6 @@ class Week:
             settings = program.settings
             brand = msgspec.structs.replace(settings.brand, colour="#14532d")
             change_program(conn, program.slug, msgspec.structs.replace(settings, brand=brand))
-            passes_changed(conn, program.id, wallet_pass.c.voided_at.is_(None))
 
         await asyncio.gather(
             self._earn(self._some(0.3), 1, 20),
@@ -254,9 +253,16 @@ class Week:
             else:
                 quiet_since = None
             if time.monotonic() - started > 60 + len(self.people) / 20:
-                raise AssertionError(f"not quiet: {in_database(self._url, _what_waits)} wait")
+                raise AssertionError(f"not quiet: {await asyncio.to_thread(self._left_over)}")
             await asyncio.sleep(0.1)
         return quiet_since - started
+
+    def _left_over(self) -> str:
+        """What is still to be done, for whoever has to find out why."""
+        rows = rows_of(self._url, "delivery", state=WAITING)
+        waiting = Counter((row["kind"], row["tries"], row["last_error"]) for row in rows)
+        events = len(rows_of(self._url, "event", dispatched_at=None))
+        return f"deliveries {dict(waiting)}, {events} events, phones {'quiet' if self.fleet.is_quiet else 'busy'}"
 
     # What people do
 

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, make_url
 from web.app import ROOT
 from web.complaints import MIGRATE, complaint
 from web.doctor.ledger import look_at_ledger
+from web.doctor.phones import look_at_phones
 from web.doctor.programs import look_at_programs
 from web.foundation.database import Database, open_database
 from web.foundation.delivery import backlog, untouched_since
@@ -83,6 +84,7 @@ async def _examined(database: Database, settings: Settings) -> list[Finding]:
     languages = Catalogues.load(ROOT / "locales").languages
     findings += await _read(database, _waiting)
     findings += await _read(database, lambda conn: list(look_at_ledger(conn)))
+    findings += await _read(database, lambda conn: list(look_at_phones(conn)))
     return findings + await _read(
         database, lambda conn: list(look_at_programs(conn, Sealer(settings.secret_keys), languages, settings))
     )

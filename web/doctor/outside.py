@@ -17,6 +17,7 @@ from web.wallet.apple.certificates import P12_SUFFIXES
 from web.wallet.apple.push import Outcome
 from web.wallet.checks import check_apple, check_google
 from web.wallet.google.account import AccountError, load_account
+from web.wallet.google.callback_keys import KeysUnavailableError, RootKeys
 from web.wallet.google.client import (
     ForbiddenError,
     GoogleClient,
@@ -159,7 +160,7 @@ async def _google(settings: Settings) -> list[Finding]:
     findings = check_google(account_file=file, issuer_id=settings.google_issuer, base_url=settings.base_url)
     if any(finding.level == "wrong" for finding in findings):
         return findings
-    return [*findings, await _google_knows_us(settings)]
+    return [*findings, await _google_knows_us(settings), await _google_tells_us(settings)]
 
 
 async def _google_knows_us(settings: Settings) -> Finding:
@@ -197,6 +198,26 @@ async def _google_knows_us(settings: Settings) -> Finding:
     return Finding(
         "ok", f"Google lets the service account make cards for the issuer {settings.google_issuer}."
     )
+
+
+async def _google_tells_us(settings: Settings) -> Finding:
+    """Whether we shall hear of saved and removed cards, and can believe it."""
+    if not settings.https:
+        return Finding(
+            "note",
+            f"Google will not tell which cards are installed: it calls https addresses only, not {settings.base_url}.",
+            "Serve the app over https; for development this can stay as it is.",
+        )
+    try:
+        async with httpx.AsyncClient() as http:
+            await RootKeys(http, settings.google_keys_url).now()
+    except KeysUnavailableError:
+        return Finding(
+            "wrong",
+            "The keys with which Google signs what it tells of installed cards cannot be fetched.",
+            f"Check PASITO_GOOGLE_KEYS_URL ({settings.google_keys_url}) and this machine's way out.",
+        )
+    return Finding("ok", "What Google tells of saved and removed cards can be believed: its keys are there.")
 
 
 def _no_wallet(name: str, variables: str) -> Finding:

@@ -10,6 +10,12 @@ import brotli  # type: ignore[import-untyped]
 
 from web.foundation.negotiation import weights
 
+try:
+    # A third of zlib's time, and a little shorter.
+    from isal import isal_zlib as quick
+except ImportError:  # it is made for x86-64 and ARM64
+    quick = zlib
+
 Coding = Literal["br", "gzip", ""]
 
 # For a 5 KB page brotli 5 costs some 60 us and saves a sixth over gzip 6; `BEST` takes milliseconds and is
@@ -62,8 +68,8 @@ class Start:
 
     def gzip(self, rest: bytes) -> bytes:
         """The start and `rest` as one gzip stream (RFC 1952)."""
-        compressor = zlib.compressobj(1, zlib.DEFLATED, -13, 6)
-        own = compressor.compress(rest) + compressor.flush()
+        compressor = quick.compressobj(1, zlib.DEFLATED, -13, 6)
+        own: bytes = compressor.compress(rest) + compressor.flush()
         length = (len(self.plain) + len(rest)) & 0xFFFFFFFF
         return self._packed + own + struct.pack("<LL", zlib.crc32(rest, self._sum), length)
 

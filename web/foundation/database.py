@@ -45,8 +45,6 @@ LARGEST_BATCH = 64
 TRY_AGAIN = {"40001", "40P01"}
 TRIES = 8
 CONNECT_SECONDS = 5
-# How SQLite keeps a moment, in UTC.
-STORED = "%Y-%m-%d %H:%M:%S.%f"
 
 
 class DatabaseBusy(Exception):
@@ -110,10 +108,11 @@ class SqliteDatabase:
             return unit(self._reader, *args, **kwargs)
 
     async def ask(self, document: Document[T], **values: Any) -> T | None:
-        sql, given = document.query(self._reader.dialect, values)
-        moments = [f"{value:{STORED}}" if isinstance(value, datetime) else value for value in given]
+        sql, given = document.query(
+            self._reader.dialect, {name: _stored(value) for name, value in values.items()}
+        )
         with _usable_file():
-            row = self._asker.execute(sql, moments).fetchone()
+            row = self._asker.execute(sql, given).fetchone()
         return None if row is None else document.read(row[0])
 
     async def read_slow(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -199,6 +198,11 @@ def _commit_batch(conn: Connection, batch: list[Waiting]) -> list[tuple[Waiting,
         if len(batch) == 1 or isinstance(error, DatabaseUnreachable):
             return [(waiting, None, error) for waiting in batch]
     return [outcome for waiting in batch for outcome in _commit_batch(conn, [waiting])]
+
+
+def _stored(value: Any) -> Any:
+    """A parameter as SQLite keeps it: moments in UTC, without their zone."""
+    return value.isoformat(" ", "microseconds")[:26] if type(value) is datetime else value
 
 
 @contextmanager

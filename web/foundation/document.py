@@ -109,7 +109,7 @@ def _pairs(columns: Mapping[str, ColumnElement[Any]]) -> Iterator[ColumnElement[
 
 
 class _Part(Text):
-    """The type of what is a document itself: SQLite would take it for a text."""
+    """The type of what is a document itself: from a query SQLite takes it for a text."""
 
 
 class _Object(FunctionElement[str]):
@@ -163,6 +163,8 @@ def _sqlite_value(element: _Value, compiler: SQLCompiler, **options: Any) -> str
     match column.type:
         case Moment():
             return f"({value}) || 'Z'"
+        case _Part() if isinstance(column, _Object):
+            return value
         case Json() | _Part():
             return f"json({value})"
         case Boolean():

@@ -10,7 +10,6 @@ placeholders ordinary output expressions:
 | `ngettext("%(num)s point", "%(num)s points", n)` | the form for `n`, escaped; `num` as the region has it |
 | `_(variable)` | looked up when shown, for a text marked with `N_` in Python |
 | `asset("css/app.css")` | the asset's address |
-| `{% include "_part.html" %}` | the part, as if it stood there: nothing is looked up, no context copied |
 
 Indentation is left out of everything but `.txt` templates: 4 to 5 % of a compressed page. So a template must
 not rely on it, as in a `<pre>`; values keep theirs.
@@ -20,12 +19,14 @@ A placeholder without a value, or an asset that is not there, stops the template
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, cast
 
 from jinja2 import Environment, TemplateAssertionError, nodes
 from jinja2.visitor import NodeTransformer
 
+from web.foundation.emitting import LeanGenerator, escaped
+from web.foundation.joining import place_blocks, place_parts
 from web.foundation.languages import PLACEHOLDER, Catalogue
 
 INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
@@ -36,17 +37,21 @@ class FoldingEnvironment(Environment):
 
     catalogue: Catalogue
     address: Callable[[str], str]
+    code_generator_class = LeanGenerator
+    escaped = staticmethod(escaped)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._trees: dict[str, nodes.Template] = {}
 
     @staticmethod
     def is_markup(name: str | None) -> bool:
         """Whether values are escaped: in everything but `.txt` templates."""
         return name is None or not name.endswith(".txt")
 
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        """`view.name`: a mapping's own value comes first, where Jinja would ask for a method of that name."""
-        if type(obj) is dict and attribute in obj:
-            return obj[attribute]
-        return super().getattr(obj, attribute)
+    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+        """One mapping, where Jinja keeps two to look through for each page."""
+        return {**self.globals, **(d or {})}
 
     def plural_form(self, number: int) -> int:
         """Called by compiled templates."""
@@ -54,29 +59,38 @@ class FoldingEnvironment(Environment):
 
     # Jinja has no public place to change a syntax tree; this is the one that all ways to compile pass.
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        if self.is_markup(name):
-            source = INDENTATION.sub("", source)
-        template = super()._parse(source, name, filename)
+        if self.auto_reload:
+            # A file that may still change is read when it is asked for.
+            return self._folded(source, name, filename)
+        template = self._trees.get(name or "") or self._placed(source, name, filename)
+        return place_blocks(template, name, self._tree)
+
+    def _folded(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        template = super()._parse(
+            INDENTATION.sub("", source) if self.is_markup(name) else source, name, filename
+        )
         _Folding(self, name, filename).visit(template)
         return template
 
-    def part(self, name: str) -> list[nodes.Node] | None:
-        """What stands in a template that another includes; None for one that has to be asked for each time.
+    def _placed(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        template = place_parts(self._folded(source, name, filename), self._tree)
+        if name:
+            self._trees[name] = template
+        return template
 
-        That is one with blocks, or any while it may still change.
-        """
-        if self.auto_reload or self.loader is None:
-            return None
-        source, filename, _ = self.loader.get_source(self, name)
-        template = self._parse(source, name, filename)
-        return None if any(template.find_all((nodes.Block, nodes.Extends))) else template.body
+    def _tree(self, name: str) -> nodes.Template:
+        """Another file, for those that take something from it."""
+        if name not in self._trees:
+            assert self.loader is not None
+            source, filename, _ = self.loader.get_source(self, name)
+            self._placed(source, name, filename)
+        return self._trees[name]
 
 
 class _Folding(NodeTransformer):
     def __init__(self, environment: FoldingEnvironment, name: str | None, filename: str | None) -> None:
         self._catalogue = environment.catalogue
         self._address = environment.address
-        self._part = environment.part
         self._name, self._filename = name, filename
         self._functions: dict[str, Callable[[nodes.Call], nodes.Expr]] = {
             "_": self._gettext,
@@ -90,13 +104,6 @@ class _Folding(NodeTransformer):
         if isinstance(node.node, nodes.Name) and (fold := self._functions.get(node.node.name)):
             return cast(nodes.Expr, fold(node).set_lineno(node.lineno, override=True))
         return node
-
-    def visit_Include(self, node: nodes.Include) -> nodes.Node:  # noqa: N802
-        name = node.template
-        if not isinstance(name, nodes.Const) or not node.with_context or node.ignore_missing:
-            return node
-        part = self._part(name.value)
-        return node if part is None else nodes.Scope(part).set_lineno(node.lineno)
 
     def visit_Output(self, node: nodes.Output) -> nodes.Output:  # noqa: N802
         """Each part of a joined text is written on its own: same output, and constants melt together."""

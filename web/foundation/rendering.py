@@ -27,7 +27,8 @@ class Renderer:
     """The templates of a folder in every language of `catalogues`.
 
     With `development` a changed template is read again; without, all are compiled here, so that a template
-    that does not compile stops the start and no visitor waits for a compiler.
+    that does not compile stops the start and no visitor waits for a compiler. Parts, whose names begin with `_`,
+    are compiled where they stand.
 
     `catalogues` stays at hand for texts and formats outside templates: `renderer.catalogues.find("es-MX")`.
     """
@@ -43,7 +44,7 @@ class Renderer:
         self._compiled: dict[tuple[str, str], Template] = {}
         for language in catalogues.languages:
             environment = self._environment(catalogues.find(language))
-            for name in [] if development else environment.list_templates(filter_func=_is_visible):
+            for name in [] if development else environment.list_templates(filter_func=_is_whole):
                 self._compiled[name, language] = environment.get_template(name)
 
     def render(self, name: str, locale: str, /, **context: object) -> str:
@@ -88,7 +89,6 @@ class Renderer:
             "dir": catalogue.direction,
             "stylesheet": Markup(self._assets.stylesheet()),  # noqa: S704 (our own file)
             "htmx": self._assets.url(HTMX) if HTMX in self._assets else "",
-            "inner": False,
         }
         environment.filters |= filters(catalogue.formats)
         self._environments[catalogue.tag] = environment
@@ -117,5 +117,6 @@ def filters(formats: Formats) -> dict[str, Callable[..., str]]:
     }
 
 
-def _is_visible(name: str) -> bool:
-    return not any(part.startswith(".") for part in name.split("/"))
+def _is_whole(name: str) -> bool:
+    *folders, file = name.split("/")
+    return not file.startswith(("_", ".")) and not any(folder.startswith(".") for folder in folders)

@@ -38,7 +38,9 @@ POINTS_EXPIRED = "Points expired"
 CONSENT_CHANGED = "Consent changed"
 REFERRAL_STARTED = "Referral started"
 REFERRAL_BLOCKED = "Referral blocked"
+PASS_ISSUED = "Pass issued"
 PASS_UPDATED = "Pass updated"
+PASS_VOIDED = "Pass voided"
 REWARD_AVAILABLE = "Reward available"
 CUSTOMER_ERASED = "Customer erased"
 CARD_REPLACED = "Card replaced"
@@ -120,11 +122,12 @@ def event_row(
 def take_waiting(conn: Connection, most: int) -> list[Event]:
     """Events nobody has been told of yet, oldest first. Marks them: what follows must be in this transaction.
 
-    Of each customer one at a time: a second worker, which skips what the first has locked, must not overtake it.
+    Whoever has a customer's oldest has all that come after it: a second worker, which skips what the first has
+    locked, must not overtake it. And what one change caused is followed up together.
     """
     earlier = event.alias("earlier")
     oldest = (
-        select(event.c.program_id, event.c.id)
+        select(event.c.program_id, event.c.id, event.c.customer_id)
         .where(
             event.c.dispatched_at.is_(None),
             ~exists().where(
@@ -138,11 +141,22 @@ def take_waiting(conn: Connection, most: int) -> list[Event]:
         .limit(most)
         .with_for_update(skip_locked=True, of=event)
     )
-    keys = [(row.program_id, row.id) for row in conn.execute(oldest)]
-    if not keys:
+    firsts = conn.execute(oldest).all()
+    if not firsts:
         return []
-    ids = [key[1] for key in keys]
-    programs = list({key[0] for key in keys})
+    programs = list({row.program_id for row in firsts})
+    later = (
+        select(event.c.id)
+        .where(
+            event.c.program_id.in_(programs),
+            event.c.customer_id.in_({row.customer_id for row in firsts if row.customer_id}),
+            event.c.dispatched_at.is_(None),
+        )
+        .order_by(event.c.id)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    )
+    ids = {row.id for row in firsts} | set(conn.scalars(later))
     rows = conn.execute(
         update(event)
         .where(event.c.program_id.in_(programs), event.c.id.in_(ids), event.c.dispatched_at.is_(None))

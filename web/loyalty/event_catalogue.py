@@ -243,8 +243,27 @@ class ReferralBlocked(ReferralStarted):
 
 
 class PassUpdated(Properties):
+    """Told where the programme wants it (`flows.pass_updated`), once for each update that reached Apple or Google."""
+
     pass_id: str
     platform: Platform
+
+
+class PassIssued(Properties):
+    """A coupon, gift card or membership goes into a wallet; `item_id` is what the API calls the pass."""
+
+    pass_id: str
+    platform: Platform
+    kind: Literal["coupon", "gift_card", "membership"]
+    item_id: str
+
+
+class PassVoided(Properties):
+    """A pass is worthless: used up, over, taken back, or its phone is gone."""
+
+    pass_id: str
+    platform: Platform
+    kind: Literal["loyalty", "coupon", "gift_card", "membership"]
 
 
 class CardReplaced(Properties):
@@ -318,7 +337,9 @@ _EXTRAS = (
     Kind(name=event.CONSENT_CHANGED, shape=ConsentChanged, is_extra=True),
     Kind(name=event.REFERRAL_STARTED, shape=ReferralStarted, is_extra=True),
     Kind(name=event.REFERRAL_BLOCKED, shape=ReferralBlocked, is_extra=True),
+    Kind(name=event.PASS_ISSUED, shape=PassIssued, is_extra=True),
     Kind(name=event.PASS_UPDATED, shape=PassUpdated, is_extra=True),
+    Kind(name=event.PASS_VOIDED, shape=PassVoided, is_extra=True),
     Kind(name=event.REWARD_AVAILABLE, shape=RewardAvailable, is_extra=True),
     Kind(name=event.CARD_REPLACED, shape=CardReplaced, is_extra=True),
     Kind(name=event.CUSTOMER_ERASED, shape=CustomerErased, is_extra=True),

@@ -162,7 +162,6 @@ def offer_of(
     needed = cost_of(reward)
     # What costs nothing can be had by those who owe points, too.
     missing = max(0, needed - available) if needed else 0
-    around = period_around(reward.limit_period, program.settings.timezone, now)
     left = None if reward.limit_count is None else max(0, reward.limit_count - used)
     until = reward.ends_at
     state: State = "ready"
@@ -173,6 +172,7 @@ def offer_of(
     elif reward.stock == 0:
         state = "sold_out"
     elif left == 0:
+        around = period_around(reward.limit_period, program.settings.timezone, now)
         state, until = "used_up", around[1] if around else None
     elif reward.redeemable_to is not None and available > reward.redeemable_to:
         state = "range"

@@ -25,6 +25,7 @@ from sqlalchemy.engine import Connection
 from web.foundation.schema import Id, Json, Moment, is_id, metadata, new_id, utc_now
 from web.foundation.sealing import random_code
 from web.loyalty.coupon_code import Assigned
+from web.loyalty.event import PASS_ISSUED, record
 from web.loyalty.ledger import LARGEST, Amount
 from web.loyalty.program_settings import Localised
 from web.loyalty.wallet_pass import (
@@ -246,6 +247,8 @@ def pass_for_item(conn: Connection, program_id: str, item: Item, platform: Platf
         row = {**pass_row(program_id, item.customer_id, platform), "kind": item.kind, "item_id": item.id}
         issue_passes(conn, [row])
         held = row["id"]
+        told = {"passId": held, "platform": platform, "kind": item.kind, "itemId": item.id}
+        record(conn, program_id, PASS_ISSUED, item.customer_id, told)
     found = find_pass_by_id(conn, program_id, held)
     assert found is not None, "it was found or issued in this transaction"
     return found

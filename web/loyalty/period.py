@@ -13,11 +13,12 @@ Period = Literal["life", "year", "month", "week", "day"]
 def period_around(period: Period, timezone: str, now: datetime) -> tuple[datetime, datetime] | None:
     """The first moment of the period that `now` lies in, and of the one after it; None for a life. A week begins
     on Monday."""
-    return _period_of(period, timezone, now.astimezone(ZoneInfo(timezone)).date())
+    return period_on(period, timezone, now.astimezone(ZoneInfo(timezone)).date())
 
 
 @lru_cache(maxsize=1024)  # every page asks for the same few
-def _period_of(period: Period, timezone: str, day: date) -> tuple[datetime, datetime] | None:
+def period_on(period: Period, timezone: str, day: date) -> tuple[datetime, datetime] | None:
+    """The same around a day of the time zone."""
     zone = ZoneInfo(timezone)
     match period:
         case "life":

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, select
+from sqlalchemy import ColumnElement, bindparam, literal_column, select
 
 from web.foundation.database import Database
 from web.foundation.document import Document, object_of, one_of
@@ -38,7 +38,8 @@ class Nothing(msgspec.Struct, frozen=True):
 # Whose page it is: what the parts of a page compare their rows with.
 HERE_PROGRAM = bindparam("program", type_=Id)
 _OF_TOKEN = (session.c.program_id == HERE_PROGRAM, session.c.token_hash == bindparam("token_hash"))
-HERE_CUSTOMER = select(session.c.customer_id).where(*_OF_TOKEN).correlate(None).scalar_subquery()
+# The row that the whole statement is about: as a column SQLAlchemy would have each part look for it again.
+HERE_CUSTOMER: ColumnElement[str] = literal_column("customer.id", type_=Id)
 
 
 def presence_of(shown: type[T], **parts: ColumnElement[Any]) -> Document[Presence[T]]:
@@ -56,7 +57,7 @@ def presence_of(shown: type[T], **parts: ColumnElement[Any]) -> Document[Presenc
         ),
         STANDINGS,
         customer.c.program_id == HERE_PROGRAM,
-        customer.c.id == HERE_CUSTOMER,
+        customer.c.id == select(session.c.customer_id).where(*_OF_TOKEN).scalar_subquery(),
     )
 
 

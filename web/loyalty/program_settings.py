@@ -103,10 +103,14 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Flows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """ "Customer Flows": what is sent by itself. A flow that is off sends nothing; its event is still recorded."""
+    """ "Customer Flows": what is sent by itself. A flow that is off sends nothing; its event is still recorded.
+
+    `pass_updated`: whether each update of a pass is an event, too, for webhooks that ask for it.
+    """
 
     confirmation_message: bool = True
     download_message: bool = True
+    pass_updated: bool = False
     require_verified_for: tuple[Literal["redeem"], ...] = ("redeem",)
 
 

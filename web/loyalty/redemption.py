@@ -9,8 +9,10 @@ How one comes about and changes is written in redeeming.py.
 
 import contextlib
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy import (
@@ -35,7 +37,7 @@ from web.foundation.schema import Id, Moment, metadata
 from web.foundation.short_code import NotACodeError, normalise
 from web.loyalty.code_pool import LONGEST_CODE
 from web.loyalty.ledger import Amount
-from web.loyalty.period import Period, period_around
+from web.loyalty.period import Period, period_on
 from web.loyalty.program import Program
 
 State = Literal["reserved", "issued", "used", "returned", "expired"]
@@ -288,9 +290,15 @@ def find_where(conn: Connection, program_id: str, *where: ColumnElement[bool]) -
 
 def period_starts(program: Program, now: datetime) -> dict[str, datetime]:
     """The parameters that say when each period began."""
+    timezone = program.settings.timezone
+    return _starts_on(timezone, now.astimezone(ZoneInfo(timezone)).date()).copy()
+
+
+@lru_cache(maxsize=256)  # one day of a time zone is asked for again and again
+def _starts_on(timezone: str, day: date) -> dict[str, datetime]:
     starts = {}
     for period in PERIODS:
-        around = period_around(period, program.settings.timezone, now)
+        around = period_on(period, timezone, day)
         assert around is not None, "only a life has no beginning"
         starts[f"{period}_began"] = around[0]
     return starts

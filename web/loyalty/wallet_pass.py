@@ -33,6 +33,7 @@ from sqlalchemy.engine import Connection
 from web.foundation.delivery import delivery_row, enqueue_merged
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, new_id, utc_now
 from web.foundation.sealing import random_token
+from web.loyalty.event import PASS_VOIDED, record
 
 Platform = Literal["apple", "google"]
 Kind = Literal["loyalty", "coupon", "gift_card", "membership"]
@@ -277,11 +278,18 @@ def move_versions(conn: Connection, program_id: str, *where: ColumnElement[bool]
 def void_passes(conn: Connection, program_id: str, *where: ColumnElement[bool]) -> list[str]:
     """Make the chosen passes worthless, and tell the phones that hold them; returns the ids of those that lived."""
     ids = passes_changed(conn, program_id, wallet_pass.c.voided_at.is_(None), *where)
-    conn.execute(
+    if not ids:
+        return []
+    its = wallet_pass.c
+    voided = conn.execute(
         update(wallet_pass)
-        .where(wallet_pass.c.program_id == program_id, wallet_pass.c.id.in_(ids))
+        .where(its.program_id == program_id, its.id.in_(ids))
         .values(status="voided", voided_at=utc_now())
+        .returning(its.id, its.customer_id, its.platform, its.kind)
     )
+    for row in voided.all():
+        told = {"passId": row.id, "platform": row.platform, "kind": row.kind}
+        record(conn, program_id, PASS_VOIDED, row.customer_id, told)
     return ids
 
 

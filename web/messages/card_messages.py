@@ -1,11 +1,10 @@
 """Messages on the card: those that wait get their turn, Google is told of each, and what happened tells itself."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Protocol
 
-import msgspec
 from sqlalchemy.engine import Connection
 
 from web.foundation.database import Database
@@ -28,28 +27,23 @@ CAME_BY_FRIEND = N_("Welcome! A friend brought you: %(points)s for you.")
 ITSELF = "itself"
 
 
-class Note(msgspec.Struct, frozen=True, kw_only=True):
-    """A message for Google. `id` is the same at each try; `path` is where its link leads, on our own host."""
+class Google(Protocol):
+    """What adds a message to a card at Google, once for each id; "over budget" is a card that said it quietly."""
 
-    id: str
-    header: str
-    text: str
-    path: str | None
-
-
-Told = Literal["notified", "quiet"]
-# Adds a note to the pass of this id; "quiet" where Google's notices of the day are used up.
-Tell = Callable[[str, Note], Awaitable[Told]]
+    async def tell(
+        self, program_id: str, pass_id: str, *, message_id: str, header: str, body: str
+    ) -> Literal["notified", "over budget", "added"]: ...
 
 
 @dataclass(frozen=True)
 class CardMessages:
-    """Makes the deliveries of messages, and writes those that follow from events. Without `tell` there is no Google."""
+    """Makes the deliveries of messages, and writes those that follow from events."""
 
     database: Database
     programs: Programs
     renderer: Renderer
-    tell: Tell | None
+    base_url: str
+    google: Google
 
     def handlers(self) -> dict[str, Handler]:
         return {PUSH: self.release, GOOGLE_MESSAGE: self.tell_google}
@@ -65,15 +59,20 @@ class CardMessages:
         """Add a message to the card at Google. Raises: Drop, TryLater, GiveUp."""
         program = self._program(delivery)
         message_id, pass_id = delivery.payload["message_id"], delivery.payload["pass_id"]
-        if self.tell is None:
-            raise Drop("Google knows nothing of this installation")
         row = await self.database.read(find_message, program.id, message_id)
         if row is None:
             raise Drop("the message is gone")
-        path = f"/{program.slug}/m/{row.code}" if row.code else None
-        note = Note(id=row.id, header=program.settings.name, text=row.text, path=path)
-        outcome = await self.tell(pass_id, note)
-        await self.database.write(decide_at_google, program.id, message_id, pass_id, outcome)
+        url = f"{self.base_url}/{program.slug}/m/{row.code}"
+        outcome = await self.google.tell(
+            program.id,
+            pass_id,
+            message_id=row.id,
+            header=program.settings.name,
+            # Google's messages may hold links (guide "Trigger push notifications").
+            body=f'<a href="{url}">{row.text}</a>' if row.code else row.text,
+        )
+        at_google = "notified" if outcome == "notified" else "quiet"
+        await self.database.write(decide_at_google, program.id, message_id, pass_id, at_google)
 
     def follow_up(self, conn: Connection, program: Program, happened: Event) -> None:
         """What an event says on its customer's card, once; nothing where the programme or the customer wants none."""

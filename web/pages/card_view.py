@@ -6,7 +6,6 @@ from web.foundation.languages import N_
 from web.foundation.qr import svg
 from web.foundation.short_code import grouped
 from web.loyalty.standing import Standing
-from web.pages.site import program_face
 from web.pages.visitor import Visitor
 
 SENTENCE = N_("%(program)s card: %(points)s %(points_name)s.")
@@ -16,7 +15,7 @@ NEXT = N_("%(missing)s more for %(reward)s.")
 def card_view(visitor: Visitor, standing: Standing) -> dict[str, Any]:
     """The card of a customer, for eyes and, in `sentence`, for ears."""
     settings = visitor.program.settings
-    face = program_face(visitor.program, visitor.language, visitor.site.renderer)
+    face = visitor.face
     text = visitor.site.renderer.text
     points = visitor.amount(standing.points)
     missing = visitor.amount(standing.missing)
@@ -43,7 +42,7 @@ def card_view(visitor: Visitor, standing: Standing) -> dict[str, Any]:
 
 def bare_card_view(visitor: Visitor) -> dict[str, Any]:
     """A card's face that names nobody, for a link that was only looked at."""
-    face = program_face(visitor.program, visitor.language, visitor.site.renderer)
+    face = visitor.face
     return {
         "program_name": face.name,
         "points_label": face.points_name,

@@ -1,9 +1,8 @@
 """A change of the points as people read it: what for, how much, and, where somebody asks, why and until when."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy import and_, select
@@ -38,7 +37,8 @@ OUR_REASONS = frozenset(
         *(referral_reward.BROUGHT, referral_reward.CAME, referral_reward.RETURNED),
     )
 )
-TODAY, YESTERDAY = N_("Today"), N_("Yesterday")
+# By how many days ago they are.
+NEAR_DAYS = {0: N_("Today"), 1: N_("Yesterday")}
 # Sources that count a purchase, whose own number a customer may find on a receipt.
 RECEIPTS = ("pos", "shopify", "order", "api")
 
@@ -85,12 +85,12 @@ WITH_LOT = select(*FULL).join_from(
 
 def entry_view(member: Member, entry: ShortEntry) -> dict[str, Any]:
     """An entry in one line."""
-    moment = entry.at.astimezone(ZoneInfo(member.program.settings.timezone))
+    day = entry.at.astimezone(member.zone).date()
     return {
         "id": entry.id,
         "at": entry.at,
-        "day": moment.date().isoformat(),
-        "day_name": _day_name(member, moment),
+        "day": day,
+        "day_name": _day_name(member, day),
         "reason": _reason(member, entry),
         "amount": signed(member, entry.amount),
         "is_gain": entry.amount > 0,
@@ -133,8 +133,7 @@ def _reason(member: Member, entry: Any) -> str:
     return member.site.renderer.text(member.language, reason) if is_ours else reason
 
 
-def _day_name(member: Member, moment: datetime) -> str | None:
+def _day_name(member: Member, day: date) -> str | None:
     """Today's and yesterday's own names; other days go by their date."""
-    days = (utc_now().astimezone(moment.tzinfo).date() - moment.date()).days
-    name = {0: TODAY, 1: YESTERDAY}.get(days)
+    name = NEAR_DAYS.get((member.today - day).days)
     return member.site.renderer.text(member.language, name) if name else None

@@ -1,8 +1,10 @@
 """A member: a visitor whose session is open. Each session page begins here."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
+from functools import cached_property
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from litestar import Response
 from markupsafe import escape
@@ -46,6 +48,15 @@ class Member:
     def language(self) -> str:
         return self.visitor.language
 
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The programme's time zone, whose days a member's pages tell."""
+        return ZoneInfo(self.program.settings.timezone)
+
+    @cached_property
+    def today(self) -> date:
+        return utc_now().astimezone(self.zone).date()
+
     @property
     def is_fresh(self) -> bool:
         """Whether the inbox was proven within the hour."""
@@ -59,7 +70,7 @@ class Member:
             template,
             self.language,
             **visitor.context(look, visitor.form_token(), []),
-            **{"tab": tab, "inner": True, "parting": MARK, **context},
+            **{"tab": tab, "parting": MARK, **context},
         )
         title, _, page = html.partition(MARK)
         holes = {"title": title, "page": page, "here": escape(visitor.here())}

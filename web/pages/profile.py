@@ -103,7 +103,10 @@ def _next_rewards(member: Member, used: dict[str, int], now: datetime) -> list[d
     program, standing = member.program, member.standing
     level = level_of(program, standing.tier_id, standing.tier_points)
     offers = offers_for(program, standing.points, level, used, now)
-    return [offer_view(member, each) for each in offers if each.state in ("ready", "short")][:NEXT]
+    return [
+        offer_view(member, each)
+        for each in [each for each in offers if each.state in ("ready", "short")][:NEXT]
+    ]
 
 
 def contact_view(contact: Contact | None) -> dict[str, Any]:

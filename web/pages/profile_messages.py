@@ -1,5 +1,8 @@
 """What one wants to be told, and what one agreed to: each box one decision, taken back as easily as given."""
 
+from datetime import time
+
+import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath
 from sqlalchemy.engine import Connection
@@ -14,7 +17,8 @@ from web.loyalty.preferences import (
     standpoints_of,
 )
 from web.loyalty.program import Program
-from web.pages.member import member_of
+from web.loyalty.push_message import asks_for_consent
+from web.pages.member import Member, member_of
 from web.pages.visitor import AnyRequest
 
 LABELS = {
@@ -31,6 +35,8 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     member = await member_of(request, slug)
     wanted, standpoints = await member.site.database.read(_read, member.program.id, member.customer_id)
     settings = member.program.settings
+    asked = asks_for_consent(member.program)
+    granted = {purpose for purpose, known in standpoints.items() if known.decision == "granted"}
     return member.page(
         "profile/messages.html",
         "profile",
@@ -42,7 +48,10 @@ async def show(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
                 "checked": getattr(wanted, key),
             }
             for key, label in LABELS.items()
+            if key in _offered(member.program)
         ],
+        needs_consent=bool(asked) and granted.isdisjoint(asked),
+        quiet_hours=_quiet_hours(member),
         consents=[
             {
                 "key": consent.purpose,
@@ -65,11 +74,34 @@ async def change(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
     member = await member_of(request, slug)
     posted = await member.visitor.form()
     ticked = set(posted.get("notifications", []))
-    wanted = Notifications(**{key: key in ticked for key in LABELS})
+    chosen = {key: key in ticked for key in LABELS if key in _offered(member.program)}
     await member.site.database.write(
-        _change, member.program, member.customer_id, wanted, set(posted.get("consents", [])), member.language
+        _change, member.program, member.customer_id, chosen, set(posted.get("consents", [])), member.language
     )
     return member.redirect("/profile?saved=1")
+
+
+def _offered(program: Program) -> set[str]:
+    """The switches that switch something: what the programme itself tells, and what its people may write."""
+    notices = program.settings.notices
+    told = {
+        "balance": notices.balance,
+        "tier": notices.tier and any(each.active for each in program.tiers),
+        "reward": notices.reward or notices.referral,
+        "location": bool(program.shops) or bool(program.settings.card.beacons),
+        "marketing": True,
+    }
+    return {key for key, is_told in told.items() if is_told}
+
+
+def _quiet_hours(member: Member) -> tuple[str, str] | None:
+    """From when to when nothing rings, as the reader writes times."""
+    hours = member.program.settings.notices.quiet_hours
+    if not hours:
+        return None
+    formats = member.site.renderer.catalogues.find(member.language).formats
+    begin, end = (formats.time(time.fromisoformat(each)) for each in hours.split("-"))
+    return begin, end
 
 
 def _read(conn: Connection, program_id: str, customer_id: str) -> tuple[Notifications, dict[str, Standpoint]]:
@@ -80,9 +112,11 @@ def _change(
     conn: Connection,
     program: Program,
     customer_id: str,
-    wanted: Notifications,
+    chosen: dict[str, bool],
     granted: set[str],
     locale: str,
 ) -> None:
-    set_notifications(conn, program.id, customer_id, wanted)
+    # What the programme does not tell was not asked, and stays as it was.
+    before = notifications_of(conn, program.id, customer_id)
+    set_notifications(conn, program.id, customer_id, msgspec.structs.replace(before, **chosen))
     decide(conn, program, customer_id, granted, locale)

@@ -14,7 +14,13 @@ def header(request: Request[Any, Any, Any], name: bytes) -> str:
 
 
 def cookie(request: Request[Any, Any, Any], name: str) -> str | None:
-    return request.cookies.get(name) if header(request, b"cookie") else None
+    """A cookie's value by its name; of several the last one's."""
+    for pair in reversed(header(request, b"cookie").split(";")):
+        given, _, value = pair.partition("=")
+        if given.strip() == name:
+            # Quoted it holds what a cookie may not; ours do not.
+            return request.cookies.get(name) if '"' in value else value.strip()
+    return None
 
 
 def query(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:

@@ -100,6 +100,11 @@ class Site:
             known = self._looks[key] = self._make_look(program, language)
         return known
 
+    def face(self, program: Program, language: str) -> ProgramFace:
+        face = self.look(program, language).program
+        assert face is not None, "only what has no programme has no face"
+        return face
+
     def badges(self, language: str) -> dict[str, str | None] | None:
         """The vendors' badges, where the operator has put them into the badge folder."""
         known = [name for name in ("apple", "google") if f"badges/{name}/en.svg" in self.assets]

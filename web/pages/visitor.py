@@ -21,10 +21,11 @@ from web.foundation.short_code import ALPHABET
 from web.foundation.tokens import BadToken, from_url, read
 from web.loyalty.card_request import Asked
 from web.loyalty.program import Program
+from web.pages.answer import Answer
 from web.pages.forms import check_token, make_token, must_show_token, read_form
 from web.pages.kept import KeptPage
 from web.pages.sent import cookie, header, parameter, query
-from web.pages.site import Look, Site, language_name, site_of
+from web.pages.site import Look, ProgramFace, Site, language_name, site_of
 
 VISIT_SECONDS = 2 * 24 * 3600
 SESSION_SECONDS = 7 * 24 * 3600
@@ -73,7 +74,7 @@ class Visitor:
         self._cookies: list[Cookie] = []
         # What the browser will show from this answer on.
         self._new: dict[str, str] = {}
-        self.language = self._choose_language()
+        self._speak(self._choose_language())
 
     # Who is there
 
@@ -139,14 +140,12 @@ class Visitor:
 
     def amount(self, minor: int) -> str:
         """Minor units as the reader writes numbers: 10000034 at scale 2 is 100,000.34."""
-        formats = self.site.renderer.catalogues.find(self.language).formats
-        return formats.decimal(minor, self.program.settings.scale)
+        return self.formats.decimal(minor, self.program.settings.scale)
 
     def money(self, minor: int) -> str:
         """An amount of the programme's currency, in minor units, as the reader writes money."""
         currency = self.program.settings.currency
-        formats = self.site.renderer.catalogues.find(self.language).formats
-        return formats.money(minor, currency, get_currency_precision(currency))
+        return self.formats.money(minor, currency, get_currency_precision(currency))
 
     def code_in(self, token: str, kind: str) -> str | None:
         """The code of the link whose token stands in the address; None where it is not ours or of another kind.
@@ -216,6 +215,11 @@ class Visitor:
 
     def address(self, path: str, query: list[tuple[str, str]]) -> str:
         return f"/{self.program.slug}{path}" + (f"?{urlencode(query)}" if query else "")
+
+    @property
+    def face(self) -> ProgramFace:
+        """The programme as its pages and cards show it."""
+        return self.site.face(self.program, self.language)
 
     def redirect_out(self, url: str) -> Response[bytes]:
         """On to an address anywhere; it is not told where from."""
@@ -308,9 +312,7 @@ class Visitor:
             headers["hx-push-url"] = "false"
         if coding:
             headers["content-encoding"] = coding
-        return Response(
-            body, status_code=status, headers=headers, media_type="text/html", cookies=self._cookies
-        )
+        return Answer(body, status_code=status, headers=headers, cookies=self._cookies)
 
     def languages(self, here: str) -> list[dict[str, Any]]:
         """The same page in each language; `here` is its address up to the language's code."""
@@ -328,7 +330,8 @@ class Visitor:
         if self.request.scope["method"] == "POST":
             rest = PAGE_OF_FORM.get(rest, rest)
         kept = self._kept_query() if kept is None else kept
-        return self.address(f"/{rest}" if rest else "", [*kept, ("lang", "")])
+        here = self.address(f"/{rest}" if rest else "", kept)
+        return f"{here}{'&' if kept else '?'}lang="
 
     def _kept_query(self) -> list[tuple[str, str]]:
         """What of the address a change of language must not lose; the token where it still stands in the address."""
@@ -336,7 +339,11 @@ class Visitor:
 
     def speak_for(self, customer: str) -> None:
         """Take the customer's language, unless the link or the person chose another."""
-        self.language = self._choose_language(customer)
+        self._speak(self._choose_language(customer))
+
+    def _speak(self, language: str) -> None:
+        self.language = language
+        self.formats = self.site.renderer.catalogues.find(language).formats
 
     def keep_language(self, language: str) -> None:
         """Remember in this browser which language was chosen."""

@@ -12,10 +12,11 @@ from sqlalchemy.engine import Connection
 from web.foundation.delivery import Drop
 from web.foundation.schema import utc_now
 from web.loyalty.held_card import HeldCard, find_held_card
+from web.loyalty.program import Program
 from web.loyalty.session import Session, find_session
 from web.loyalty.visit import Visit, find_visit
 from web.loyalty.wallet_pass import Platform, mark_handed, pass_for
-from web.pages.site import Handed
+from web.pages.site import Handed, Site
 from web.pages.visitor import AnyRequest, NotYet, Visitor
 from web.wallet.apple.wallet import MEDIA_TYPE
 from web.wallet.card import Card, Design
@@ -92,30 +93,31 @@ async def _to_google(visitor: Visitor, shown: HeldCard, design: Design, card: Ca
     site = visitor.site
     if site.google is None:
         return visitor.redirect("/card")
+    stored = shown.held.stored_at is not None
     try:
-        save_url = site.google.save_url(design, card, stored=shown.held.stored_at is not None)
+        save_url = site.google.save_url(design, card, stored=stored, whole=True)
     except LinkTooLongError:
-        await _place(visitor, shown)
-        save_url = site.google.save_url(design, card, stored=True)
+        stored = await _place(site, visitor.program, shown)
+        try:
+            save_url = site.google.save_url(design, card, stored=stored)
+        except LinkTooLongError as error:
+            raise NotYet from error
     if site.handed:
         site.handed(Handed(serial=shown.held.id, save_url=save_url))
     return visitor.redirect_out(save_url)
 
 
-async def _place(visitor: Visitor, shown: HeldCard) -> None:
-    """Long names in a script that takes much room: Google has to hold the card before a link can name it.
-
-    Raises: NotYet.
-    """
-    site = visitor.site
+async def _place(site: Site, program: Program, shown: HeldCard) -> bool:
+    """Let Google hold the card, so that a link need only name it; False where that takes too long."""
     if site.google_cards is None:
-        raise NotYet
+        return False
     try:
         async with asyncio.timeout(PLACE_SECONDS):
-            await site.google_cards.place(visitor.program, shown)
-    except (TimeoutError, Drop, GoogleError, OutdatedError) as error:
-        site.work_to_do.set()  # the worker goes on trying
-        raise NotYet from error
+            await site.google_cards.place(program, shown)
+    except (TimeoutError, Drop, GoogleError, OutdatedError):
+        site.work_to_do.set()  # the worker goes on trying, and completes what a link left out
+        return False
+    return True
 
 
 def _proofs(

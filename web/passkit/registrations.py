@@ -28,20 +28,16 @@ DEVICE = "/passkit/v1/devices/{device:str}/registrations/{pass_type:str}"
 LONGEST_REGISTRATION = 2_000
 LONGEST_TAG = 2_000
 
-HELD_BY = Document(
-    list[Held],
-    list_of(
-        select(wallet_pass.c.id, wallet_pass.c.version)
-        .join_from(
-            pass_device,
-            wallet_pass,
-            (wallet_pass.c.program_id == pass_device.c.program_id)
-            & (wallet_pass.c.id == pass_device.c.pass_id),
-        )
-        .where(pass_device.c.device_id == bindparam("device"))
-    ),
-    select(literal(1)).subquery(),
+OF_DEVICE = (
+    select(wallet_pass.c.id, wallet_pass.c.version)
+    .join_from(
+        pass_device,
+        wallet_pass,
+        (wallet_pass.c.program_id == pass_device.c.program_id) & (wallet_pass.c.id == pass_device.c.pass_id),
+    )
+    .where(pass_device.c.device_id == bindparam("device"))
 )
+HELD_BY = Document(list[Held], list_of(OF_DEVICE), select(literal(1)).subquery())
 
 
 class Registration(msgspec.Struct, rename="camel"):

@@ -181,7 +181,8 @@ def _check_document(document: dict[str, Any]) -> None:
     styles = STYLES & document.keys()
     demand(len(styles) == 1, "a pass has exactly one style")
     _check_fields(document[styles.pop()])
-    for barcode in document["barcodes"]:
+    demand("barcodes" in document or document.get("voided"), "a card that counts has a barcode")
+    for barcode in document.get("barcodes", ()):
         demand(barcode["format"] in BARCODES, "an unknown barcode")
         barcode["message"].encode(barcode["messageEncoding"])
     demand(("webServiceURL" in document) == ("authenticationToken" in document), "one without the other")

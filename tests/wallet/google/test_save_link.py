@@ -11,7 +11,7 @@ from tests.wallet.designs import card, design
 from web.wallet.card import NextReward
 from web.wallet.google.account import ServiceAccount
 from web.wallet.google.client import GoogleClient
-from web.wallet.google.objects import UnsupportedKindError, loyalty_object
+from web.wallet.google.objects import loyalty_object
 from web.wallet.google.save_link import MAX_LENGTH, SAVE_URL, LinkTooLongError
 from web.wallet.google.wallet import GoogleWallet
 
@@ -117,9 +117,3 @@ def test_balances_that_are_no_small_whole_number_are_written_out() -> None:
 
 def test_a_voided_card_is_inactive() -> None:
     assert loyalty_object(design(), card(voided=True), ISSUER_ID)["state"] == "INACTIVE"
-
-
-@pytest.mark.parametrize("kind", ["coupon", "gift_card", "membership"])
-def test_other_kinds_are_refused_by_name(wallet: GoogleWallet, kind: str) -> None:
-    with pytest.raises(UnsupportedKindError, match=kind):
-        wallet.save_url(design(), card(kind=kind))

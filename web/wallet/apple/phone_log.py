@@ -92,8 +92,8 @@ def complaints(conn: Connection, most: int = 50, since: datetime | None = None) 
 def without_secrets(line: str) -> str:
     """A line that may be kept and shown: one line, bounded, with "…" for all that could name or open something."""
     # Cut first: what is beyond the bounds is not looked at.
-    told = _ADDRESS.sub("…", _MOMENT.sub("", line[: 4 * LONGEST_LINE]))
-    return plain(_WORD.sub(_unless_a_word, told), LONGEST_LINE)
+    told = _WORD.sub(_unless_a_word, _MOMENT.sub("", line[: 4 * LONGEST_LINE]))
+    return plain(_ADDRESS.sub("…", told), LONGEST_LINE)
 
 
 def _unless_a_word(found: re.Match[str]) -> str:

@@ -44,13 +44,22 @@ class LinkTooLongError(Exception):
     """The card does not fit into a link: store class and object over REST, then make a skinny link."""
 
 
-def fat_link(account: ServiceAccount, origins: Sequence[str], family: str, program: Json, card: Json) -> str:
+def fat_link(
+    account: ServiceAccount,
+    origins: Sequence[str],
+    family: str,
+    program: Json,
+    card: Json,
+    *,
+    whole: bool = False,
+) -> str:
     """A link that brings class and object with it: Google needs no call before it.
 
-    To stay under 1,800 characters it sheds what is optional, the least useful first; the phone learns
-    that when class and object are stored. Raises LinkTooLongError.
+    To stay under 1,800 characters it sheds what is optional, the least useful first, unless the `whole`
+    is asked for; the phone learns that when class and object are stored. Raises LinkTooLongError.
     """
-    for program_part, card_part in _ever_leaner(program, card):
+    parts = [(program, card)] if whole else _ever_leaner(program, card)
+    for program_part, card_part in parts:
         payload = {f"{family}Classes": [program_part], f"{family}Objects": [card_part]}
         link = _link(account, origins, payload)
         if len(link) <= MAX_LENGTH:

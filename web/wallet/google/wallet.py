@@ -43,18 +43,19 @@ class GoogleWallet:
         self._account, self._issuer_id = account, issuer_id
         self._origins, self._callback_url = tuple(origins), callback_url
 
-    def save_url(self, design: Design, card: Card, *, stored: bool = False) -> str:
+    def save_url(self, design: Design, card: Card, *, stored: bool = False, whole: bool = False) -> str:
         """The address that puts a card into Google Wallet.
 
         With `stored`, once Google holds it, it only names the card and is always short. Without, it brings the
-        card along; raises LinkTooLongError when that does not fit: then store the card first.
+        card along, and leaves out what has no room unless the `whole` is asked for. Raises LinkTooLongError
+        when that does not fit: then store the card first.
         """
         family = FAMILIES[card.kind]
         content = family.object_of(design, card, self._issuer_id)
         if stored:
             return skinny_link(self._account, self._origins, family.name, content)
         program = family.class_of(design, card, self._issuer_id, self._callback_url)
-        return fat_link(self._account, self._origins, family.name, program, content)
+        return fat_link(self._account, self._origins, family.name, program, content, whole=whole)
 
     def class_of(self, design: Design, card: Card) -> Part:
         """What Google is told of all cards that are like this one."""
