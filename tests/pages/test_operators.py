@@ -86,7 +86,12 @@ def test_production_has_no_mailbox_and_asks_for_the_metrics_token(data_dir: Path
     upgrade(url)
     with serving(url, data_dir, **PRODUCTION) as server:
         with server.client(host="cards.example.test") as client:
-            for path in ("/dev/mailbox", "/dev/mailbox/01a1fd3d-5326-7202-a719-6fd3a29e9fa8/html", "/dev"):
+            for path in (
+                "/dev/mailbox",
+                "/dev/mailbox/01a1fd3d-5326-7202-a719-6fd3a29e9fa8/html",
+                "/dev/phone",
+                "/dev",
+            ):
                 assert client.get(path).status_code == 404
             for given, status in (
                 ("Bearer watch-me", 200),
