@@ -1,5 +1,6 @@
 """A week of a programme with phones, with accidents on every day: in the end every phone holds what the ledger says."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,18 @@ from tests.support.week import live_through
 PEOPLE = 120
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
-async def test_after_a_week_of_accidents_every_phone_holds_the_card_that_the_ledger_says(
-    fresh_database: Fresh, data_dir: Path, apns: ApnsServer, engine: str
+# Starting a process takes longer than the days: `python -m bench week` kills on all of them.
+@pytest.mark.parametrize(
+    ("engine", "killing_on"), [("sqlite", ["thursday"]), ("postgresql", ["monday", "tuesday"])]
+)
+def test_after_a_week_of_accidents_every_phone_holds_the_card_that_the_ledger_says(
+    fresh_database: Fresh, data_dir: Path, apns: ApnsServer, engine: str, killing_on: list[str]
 ) -> None:
     apns.forget()
-    report = await live_through(fresh_database(engine), data_dir, apns, PEOPLE)
+    report = asyncio.run(live_through(fresh_database(engine), data_dir, apns, PEOPLE, killing_on=killing_on))
     assert report.faults == []
-    assert report.kills == 3
-    assert report.losses["request"] > 10
-    assert report.losses["answer"] > 10
+    assert report.kills == len(killing_on)
+    assert report.losses["request"]
+    assert report.losses["answer"]
     assert report.cards_compared > PEOPLE * 0.7
-    assert report.notices > PEOPLE
+    assert report.notices > PEOPLE / 2

@@ -173,6 +173,11 @@ class Google:
         """The next API calls are answered like this instead of being carried out."""
         self._failures.extend(RefusalError(status, message, retry_after) for status in statuses)
 
+    def recover(self) -> None:
+        """Nothing fails any more."""
+        self._failures.clear()
+        self.lose_answers, self.delay, self.pace = 0, 0.0, 0
+
     def revoke_tokens(self) -> None:
         self._tokens.clear()
 

@@ -46,6 +46,7 @@ def demo(context: Context) -> None:
         f"\n  Front door     {base}/{SLUG}"
         f"\n  The sign       {base}/{SLUG}/poster   {base}/{SLUG}/poster?location=malasana&size=a5"
         f"\n  Mailbox        {base}/dev/mailbox"
+        f"\n  The phone      {base}/dev/phone"
         f"\n  Health         {base}/health/ready   {base}/metrics"
         f"\n  The API        {base}/schema"
         f"\n  A key for it   {api_key}" + (f"\n  Ana's pages    {guest}\n" if guest else "\n")
