@@ -494,3 +494,29 @@ def test_those_without_the_card_are_listed_for_a_reminder(data_dir: Path, fresh_
     assert listed("never")[never]["name"] == '\'=HYPERLINK("x")'
     assert listed("not-installed").keys() == listed("never").keys() | {gone}
     assert listed("requested") == {}
+
+
+def test_a_message_is_sent_to_a_card_and_what_became_of_it_is_shown(
+    sqlite_command: Command,
+) -> None:
+    said = ("--program", "brewbar", "--customer", "ana@example.com", "--text", "Your order is ready")
+    sent = sqlite_command("push", "send", *said, "--kind", "service", "--url", "https://example.com/order")
+    assert sent.exit_code == 0, sent.output
+    message_id, status = sent.output.split()[:2]
+    assert "Pass has not been added to the wallet" in sent.output
+    assert status == "notDelivered:"
+    assert sqlite_command("push", "show", "--program", "brewbar", message_id).output == sent.output
+    for wrong, words in (
+        (("--customer", "nobody@example.com", "--text", "x"), "no such customer"),
+        (("--customer", "ana@example.com", "--text", " "), "1 to 240"),
+        (("--customer", "ana@example.com", "--text", "x", "--url", "javascript:alert(1)"), "https://"),
+    ):
+        refused = sqlite_command("push", "send", "--program", "brewbar", *wrong)
+        assert refused.exit_code == 1
+        assert words in refused.output
+    assert (
+        sqlite_command(
+            "push", "show", "--program", "brewbar", "0199a1b2-5e6f-7071-8b8c-9d0e1f2a3b4c"
+        ).exit_code
+        == 1
+    )

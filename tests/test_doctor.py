@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import socket
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +27,7 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import delete, insert, text, update
 
 from tests.conftest import SECRET, Fresh
+from tests.support.apns import BAD_CERTIFICATE, BAD_DEVICE_TOKEN, ApnsServer, apns_server
 from tests.support.google import Google
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
@@ -34,6 +36,7 @@ from tests.support.smtp import smtp_server
 from tests.support.valkey import valkey_server
 from web.cli import commands
 from web.doctor import examine
+from web.doctor.outside import NOBODYS_TOKEN
 from web.foundation import delivery
 from web.foundation.finding import Finding
 from web.foundation.schema import new_id, utc_now
@@ -397,8 +400,11 @@ def authority() -> tuple[x509.Name, rsa.RSAPrivateKey]:
 class AppleFiles:
     """A pass certificate for `pass.com.example.card` of team EXAMPLE123, as files and as settings."""
 
-    def __init__(self, folder: Path, authority: tuple[x509.Name, rsa.RSAPrivateKey]) -> None:
+    def __init__(
+        self, folder: Path, authority: tuple[x509.Name, rsa.RSAPrivateKey], push_url: str = ""
+    ) -> None:
         self.folder = folder
+        self.push_url = push_url
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._authority, self._authority_key = authority
         subject = x509.Name(
@@ -426,10 +432,12 @@ class AppleFiles:
 
     def _signed(self, subject: x509.Name, key: rsa.RSAPrivateKey, begins: int, ends: int) -> x509.Certificate:
         now = datetime.now(UTC)
+        constraints = x509.BasicConstraints(ca=subject == self._authority, path_length=None)
         return (
             x509.CertificateBuilder(self._authority, subject, key.public_key(), x509.random_serial_number())
             .not_valid_before(now + timedelta(days=begins))
             .not_valid_after(now + timedelta(days=ends))
+            .add_extension(constraints, critical=True)
             .sign(self._authority_key, hashes.SHA256())
         )
 
@@ -442,18 +450,51 @@ class AppleFiles:
             "PASITO_APPLE_INTERMEDIATE": str(self.folder / "intermediate.pem"),
             "PASITO_APPLE_PASS_TYPE": "pass.com.example.card",
             "PASITO_APPLE_TEAM": "EXAMPLE123",
+            "PASITO_APNS_URL": self.push_url,
         }
 
 
+@pytest.fixture(scope="module")
+def push_service(
+    tmp_path_factory: pytest.TempPathFactory, authority: tuple[x509.Name, rsa.RSAPrivateKey]
+) -> Iterator[ApnsServer]:
+    folder = tmp_path_factory.mktemp("apple")
+    AppleFiles(folder, authority)
+    with apns_server("pass.com.example.card", folder / "intermediate.pem") as service:
+        yield service
+
+
 @pytest.fixture
-def apple(tmp_path: Path, authority: tuple[x509.Name, rsa.RSAPrivateKey]) -> AppleFiles:
-    return AppleFiles(tmp_path, authority)
+def apple(
+    tmp_path: Path,
+    authority: tuple[x509.Name, rsa.RSAPrivateKey],
+    push_service: ApnsServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AppleFiles:
+    monkeypatch.setenv("SSL_CERT_FILE", str(push_service.authority))
+    push_service.forget()
+    return AppleFiles(tmp_path, authority, push_service.url)
 
 
 async def test_a_sound_pass_certificate(sqlite_patient: Patient, apple: AppleFiles) -> None:
     findings = await sqlite_patient.examine(**apple.settings)
     assert wrong(findings) == []
     assert said(findings, "ok", "Apple Wallet signs pass.com.example.card for team EXAMPLE123 until")
+
+
+async def test_apple_is_asked_whether_it_takes_our_pushes(
+    sqlite_patient: Patient, apple: AppleFiles, push_service: ApnsServer
+) -> None:
+    push_service.always(NOBODYS_TOKEN, BAD_DEVICE_TOKEN)
+    findings = await sqlite_patient.examine(**apple.settings)
+    assert wrong(findings) == []
+    assert said(findings, "ok", "Apple takes our pushes")
+    push_service.always(NOBODYS_TOKEN, BAD_CERTIFICATE)
+    assert "Apple refuses to tell phones" in only_wrong(await sqlite_patient.examine(**apple.settings))
+    nowhere = apple.settings | {"PASITO_APNS_URL": f"https://127.0.0.1:{free_port()}"}
+    assert "was not to be had: the connection was refused" in only_wrong(
+        await sqlite_patient.examine(**nowhere)
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,19 @@ def test_earn_threshold_message_redeem_and_reset(server: Server) -> None:
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert told.returncode == 0, told.stderr
     lines = [line for line in told.stdout.splitlines() if "A card for" not in line and "Scanned" not in line]
-    undelivered = "notDelivered (Pass has not been added to the wallet)"
     assert [line for line in lines if "Redeemed" not in line] == [
+        "Added to the phone",
         "Paid £20: 2 points",
-        f"  “Thank you for your order. You've earned 2 points!” {undelivered}",
+        "  “Thank you for your order. You've earned 2 points!” queued",
+        "  and the phone says so",
         "Paid £20: 4 points",
-        f"  “Thank you for your order. You've earned 2 points!” {undelivered}",
+        "  “Thank you for your order. You've earned 2 points!” queued",
+        "  and the phone says so",
         "Paid £10: 5 points",
-        f"  “Congratulations! You've got £5 off on your next order!” {undelivered}",
+        "  “Congratulations! You've got £5 off on your next order!” queued",
+        "  and the phone says so",
         "The discount is gone: 5 points",
-        f"  “You've used your £5 off discount!” {undelivered}",
+        "  “You've used your £5 off discount!” queued",
+        "  and the phone says so",
         "Reset: 0 points",
     ]

@@ -116,19 +116,16 @@ async def test_a_push_brings_the_new_card_and_a_notice_for_what_has_a_message(
     phone: Phone, service: Service, pack: Pack
 ) -> None:
     service.changed("tag-1", SERIAL)
-    service.says("fetch", served(pack(balance=20000, tier="Platino", member="Another Name")))
+    service.says("fetch", served(pack(balance=20000, tier="Platino", member="Another Name", speaks="tier")))
     await phone.hear()
     assert phone.held[SERIAL].opened.fields("headerFields")[0]["value"] == "20.000"
-    # In the phone's language where the pass has it; the name has no message, and says nothing.
-    assert [notice.text for notice in phone.notices] == [
-        "Your tier is now Platino",
-        "Your balance is now 20.000",
-    ]
+    # Only the tier has a message this time: the balance and the name say nothing.
+    assert [notice.text for notice in phone.notices] == ["Your tier is now Platino"]
     assert service.kinds() == ["register", "what", "fetch"]
     assert "passesUpdatedSince" not in service.asked[1][1]
     await phone.hear()
     assert service.asked[3][1].endswith("?passesUpdatedSince=tag-1")
-    assert len(phone.notices) == 2
+    assert len(phone.notices) == 1
 
 
 async def test_what_was_not_modified_is_asked_for_with_its_date_and_stays(

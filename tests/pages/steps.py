@@ -85,12 +85,11 @@ def links_in(message: dict[str, Any]) -> list[str]:
 
 
 def quiet(server: Server) -> None:
-    """Wait until the worker has nothing left to do."""
-    ends = time.monotonic() + 10
-    while "waiting 0" not in httpx.get(f"{server.url}/health/ready", verify=False).text:
+    """Wait until the worker has nothing left to do: each event has been followed, and each delivery made."""
+    url, ends = server.environment["DATABASE_URL"], time.monotonic() + 10
+    while rows_of(url, "event", dispatched_at=None) or rows_of(url, "delivery", state="waiting"):
         assert time.monotonic() < ends, "deliveries are still waiting"
         time.sleep(0.05)
-    time.sleep(0.2)
 
 
 def everything(server: Server) -> dict[str, list[dict[str, Any]]]:

@@ -1,11 +1,13 @@
 """What operators see: health, metrics, and how pages fail and come back."""
 
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
@@ -15,6 +17,8 @@ from tests.support.forwarding import wire
 from tests.support.rows import in_database
 from tests.support.serving import Server, serving
 from web.migrations import upgrade
+from web.settings import Settings
+from web.wallet.apple.development import CERTIFICATE, INTERMEDIATE, KEY, development_certificates
 
 STACK = ("Traceback", "sqlite", "asyncpg", "SELECT ", "no such table", "visit.", "/web/", "itestar")
 PRODUCTION = {
@@ -59,6 +63,28 @@ def test_not_ready_while_migrations_are_behind(fresh_database: Fresh, data_dir: 
         assert behind.status_code == 503
         assert "migrate" in behind.text
         assert client.get("/health/live").status_code == 200
+
+
+def test_the_end_of_apples_certificates_is_told_before_it_comes(
+    fresh_database: Fresh, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.wallet.apple.development._LIFETIME", timedelta(days=20))
+    usual = Settings()
+    held = development_certificates(
+        tmp_path / "signing", pass_type_id=usual.apple_pass_type, team_id=usual.apple_team
+    )
+    names = {"certificate": CERTIFICATE, "key": KEY, "intermediate": INTERMEDIATE}
+    files = {f"PASITO_APPLE_{name.upper()}": str(tmp_path / "signing" / file) for name, file in names.items()}
+    with serving(fresh_database("sqlite"), data_dir, **files) as server:  # type: ignore[arg-type]
+        ready = httpx.get(f"{server.url}/health/ready")
+        metrics = httpx.get(f"{server.url}/metrics").text
+    assert ready.status_code == 200, "a restart would mend nothing"
+    assert f"warning the Apple Wallet certificates are good until {held.ends:%Y-%m-%d} only" in ready.text
+    line = next(
+        line for line in metrics.splitlines() if line.startswith("pasito_certificate_expires_seconds")
+    )
+    assert line.split("}")[0].endswith('certificate="apple"')
+    assert 19 < float(line.split()[-1]) / 86400 < 20
 
 
 def test_metrics_are_for_this_machine_and_count_routes_without_naming_anybody(sqlite_server: Server) -> None:

@@ -11,7 +11,8 @@ from tests.pages.members import beside
 from tests.passkit.phones import PASS_TYPE, Issued, Phone, call, eventually, issue
 from tests.support.rows import rows_of
 from tests.support.serving import Server
-from web.foundation.schema import new_id
+from web.foundation.schema import new_id, utc_now
+from web.loyalty.installation import forget_push_token
 from web.loyalty.personal_data import erase
 from web.loyalty.wallet_pass import pass_for, void_passes, wallet_pass
 
@@ -54,6 +55,23 @@ def test_a_new_push_token_is_that_of_all_its_passes(server: Server) -> None:
     phone.push_token = "ab" * 32
     assert phone.registers(first).status_code == 200
     assert {row["push_token"] for each in (first, second) for row in devices(each)} == {"ab" * 32}
+
+
+def test_a_phone_that_registered_since_is_believed_against_an_older_word_that_it_is_gone(
+    sqlite_server: Server,
+) -> None:
+    issued, phone = issue(sqlite_server), Phone(sqlite_server)
+    phone.registers(issued)
+    before = utc_now()
+    assert phone.registers(issued).status_code == 200
+    for since, gone in ((before, 0), (utc_now(), 1)):
+        assert (
+            beside(
+                sqlite_server, lambda conn, _, since=since: forget_push_token(conn, phone.push_token, since)
+            )
+            == gone
+        )
+    assert issued.row()["status"] == "uninstalled"
 
 
 def test_whoever_changed_between_download_and_registration_is_told_at_once(server: Server) -> None:

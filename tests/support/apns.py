@@ -158,11 +158,10 @@ class ApnsServer:
         """How many are open now."""
         return len(self._open)
 
-    def wait_until_alone(self, seconds: float = 10.0) -> None:
-        """Wait until every client has hung up."""
+    def wait_until(self, is_so: Callable[[], bool], seconds: float = 10.0) -> None:
         ends = time.monotonic() + seconds
-        while self._open:
-            assert time.monotonic() < ends, "a connection is still open"
+        while not is_so():
+            assert time.monotonic() < ends, "it did not come to pass"
             time.sleep(0.01)
 
     def tokens(self, *, accepted: bool = False) -> list[str]:

@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -172,6 +172,11 @@ class Google:
     ) -> None:
         """The next API calls are answered like this instead of being carried out."""
         self._failures.extend(RefusalError(status, message, retry_after) for status in statuses)
+
+    def recover(self) -> None:
+        """Nothing fails any more."""
+        self._failures.clear()
+        self.lose_answers, self.delay, self.pace = 0, 0.0, 0
 
     def revoke_tokens(self) -> None:
         self._tokens.clear()
@@ -462,7 +467,7 @@ def _handler(google: Google) -> type[BaseHTTPRequestHandler]:
                 return None
             return self._answer(200, answer)
 
-        def _answer(self, status: int, content: Any, headers: dict[str, str | None] | None = None) -> None:
+        def _answer(self, status: int, content: Any, headers: Mapping[str, str | None] | None = None) -> None:
             body = json.dumps(content).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")

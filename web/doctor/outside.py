@@ -14,6 +14,7 @@ from web.messages.mail_check import check_smtp
 from web.settings import Settings
 from web.wallet.apple import development as apple_development
 from web.wallet.apple.certificates import P12_SUFFIXES
+from web.wallet.apple.push import Outcome
 from web.wallet.checks import check_apple, check_google
 from web.wallet.google.account import AccountError, load_account
 from web.wallet.google.callback_keys import KeysUnavailableError, RootKeys
@@ -24,8 +25,9 @@ from web.wallet.google.client import (
     NotFoundError,
     UnauthorizedError,
 )
-from web.wallets import apple_certificates, google_account
+from web.wallets import apple_certificates, google_account, open_pusher
 
+NOBODYS_TOKEN = "0" * 64
 # Whoever asks the doctor is waiting; what takes longer than this is broken for a worker, too.
 LONGEST_WAIT = 8.0
 
@@ -102,7 +104,7 @@ async def _apple(settings: Settings) -> list[Finding]:
                 "Set PASITO_APPLE_CERTIFICATE, PASITO_APPLE_KEY and PASITO_APPLE_INTERMEDIATE; a .p12 needs no key.",
             )
         ]
-    return check_apple(
+    findings = check_apple(
         certificate=certificate,
         key=key,
         intermediate=intermediate,
@@ -111,6 +113,40 @@ async def _apple(settings: Settings) -> list[Finding]:
         team_id=settings.apple_team,
         base_url=settings.base_url,
     )
+    if any(finding.level == "wrong" for finding in findings):
+        return findings
+    return [*findings, *await _apple_takes_our_pushes(settings)]
+
+
+async def _apple_takes_our_pushes(settings: Settings) -> list[Finding]:
+    """Push to a phone that there is not: Apple looks at the certificate first, and at the token then."""
+    pusher = open_pusher(settings)
+    if pusher is None:
+        return []
+    try:
+        async with asyncio.timeout(LONGEST_WAIT):
+            [outcome] = await pusher.push([NOBODYS_TOKEN])
+    except TimeoutError:
+        outcome = Outcome(verdict="later", reason=f"no answer within {LONGEST_WAIT:.0f} seconds")
+    finally:
+        await pusher.close()
+    if outcome.verdict == "later":
+        return [
+            Finding(
+                "wrong",
+                f"Phones cannot be told of changes, for Apple's push service was not to be had: {outcome.reason}.",
+                f"Check this machine's way out to {settings.apns_url}, and try again.",
+            )
+        ]
+    if outcome.verdict == "refused":
+        return [
+            Finding(
+                "wrong",
+                f"Apple refuses to tell phones of changes: {outcome.reason}.",
+                "Check that the certificate was not revoked and that it is the one of the pass type.",
+            )
+        ]
+    return [Finding("ok", "Apple takes our pushes: phones hear of changes.")]
 
 
 async def _google(settings: Settings) -> list[Finding]:

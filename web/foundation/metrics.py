@@ -66,11 +66,21 @@ class Metrics:
         self.phone_log_lines = Counter(
             "pasito_phone_log_lines_total", "Lines that phones complained with", registry=self.registry
         )
+        self._certificates = Gauge(
+            "pasito_certificate_expires_seconds",
+            "Time until a certificate ends; below 0 it has",
+            ["certificate"],
+            registry=self.registry,
+        )
         self.waiting = Gauge("pasito_deliveries_waiting", "Deliveries that wait", registry=self.registry)
         self.dead = Gauge("pasito_deliveries_dead", "Deliveries put aside", registry=self.registry)
         self.oldest = Gauge(
             "pasito_deliveries_oldest_seconds", "Age of the oldest waiting delivery", registry=self.registry
         )
+
+    def certificate_ends(self, name: str, seconds: float) -> None:
+        """A certificate that there is not has no line: 0 would mean that it just ended."""
+        self._certificates.labels(name).set(seconds)
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Index,
     String,
     Table,
+    and_,
     bindparam,
     delete,
     exists,
@@ -29,7 +30,7 @@ from web.foundation.delivery import enqueue_merged
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
 from web.loyalty.customer import customer
 from web.loyalty.event import CARD_INSTALLED, CARD_UNINSTALLED, record
-from web.loyalty.wallet_pass import Pass, find_pass_by_id, update_row, wallet_pass
+from web.loyalty.wallet_pass import Pass, find_pass_by_id, move_versions, update_row, wallet_pass
 
 # Phones that were off, or without a network, hear of an erased customer's card within this time or never.
 TOLD_WITHIN = timedelta(days=30)
@@ -69,9 +70,11 @@ def register_device(conn: Connection, held: Pass, program_id: str, device_id: st
             )
         ).rowcount
     )
+    is_this = and_(pass_device.c.program_id == program_id, pass_device.c.pass_id == held.id)
     conn.execute(
         update(pass_device)
-        .where(pass_device.c.device_id == device_id, pass_device.c.push_token != push_token)
+        # That it has registered again counts as well, against an older word that its token is gone.
+        .where(pass_device.c.device_id == device_id, or_(pass_device.c.push_token != push_token, is_this))
         .values(push_token=push_token, updated_at=now)
     )
     if is_new:
@@ -192,6 +195,21 @@ def mark_fetched(conn: Connection, fetched: Sequence[Fetched]) -> None:
     for each in rows:
         if each.is_nobodys and len(push_tokens_of(conn, each.program_id, each.pass_id)) == 1:
             conn.execute(delete(pass_device).where(pass_device.c.pass_id == each.pass_id))
+
+
+def blank_void_passes(conn: Connection, program_id: str, customer_id: str) -> None:
+    """Have the phones fetch once more what was void already: its holder is being erased, and it names them."""
+    is_registered = exists().where(
+        pass_device.c.program_id == wallet_pass.c.program_id, pass_device.c.pass_id == wallet_pass.c.id
+    )
+    moved = move_versions(
+        conn,
+        program_id,
+        wallet_pass.c.customer_id == customer_id,
+        wallet_pass.c.voided_at.is_not(None),
+        is_registered,
+    )
+    enqueue_merged(conn, [update_row(program_id, each.id, each.platform) for each in moved])
 
 
 def forget_phones_of_nobody(conn: Connection, program_id: str, now: datetime) -> int:

@@ -17,6 +17,7 @@ from web.foundation.sealing import Sealer
 from web.loyalty.customer import customer, find_contact, message_lane
 from web.loyalty.event import CUSTOMER_ERASED, event, record
 from web.loyalty.identity import names_of
+from web.loyalty.installation import blank_void_passes
 from web.loyalty.referral import export_referrals, forget_referrals
 from web.loyalty.wallet_pass import void_passes, wallet_pass
 
@@ -64,6 +65,7 @@ def erase(conn: Connection, program_id: str, customer_id: str, address_tags: lis
     now = utc_now()
     for merged in names_of(conn, program_id, customer_id)[1:]:
         erase(conn, program_id, merged, [])
+    blank_void_passes(conn, program_id, customer_id)
     void_passes(conn, program_id, wallet_pass.c.customer_id == customer_id)
     visits = metadata.tables["visit"]
     touches = metadata.tables["touch"]

@@ -13,6 +13,7 @@ from web.foundation.schema import utc_now
 from web.migrations import current_revision
 from web.pages.site import Site, site_of
 from web.pages.visitor import AnyRequest
+from web.wallet.checks import EXPIRY_NOTICE
 
 
 @get("/health/live", name="health_live")
@@ -36,6 +37,9 @@ async def ready(request: AnyRequest) -> Response[bytes]:
     _gauge(site, waiting)
     age = int((utc_now() - waiting.oldest).total_seconds()) if waiting.oldest else 0
     text = f"ready\nwaiting {waiting.waiting}\ndead {waiting.dead}\noldest_seconds {age}\n"
+    if site.apple and site.apple.ends - utc_now() < EXPIRY_NOTICE:
+        # Not a reason to restart anything, so the process is ready all the same.
+        text += f"warning the Apple Wallet certificates are good until {site.apple.ends:%Y-%m-%d} only\n"
     return Response(text.encode(), media_type="text/plain")
 
 
@@ -58,6 +62,8 @@ def _state(conn: Connection) -> tuple[str | None, Backlog]:
 def _gauge(site: Site, waiting: Backlog) -> None:
     site.metrics.waiting.set(waiting.waiting)
     site.metrics.dead.set(waiting.dead)
+    if site.apple:
+        site.metrics.certificate_ends("apple", (site.apple.ends - utc_now()).total_seconds())
     site.metrics.oldest.set((utc_now() - waiting.oldest).total_seconds() if waiting.oldest else 0)
 
 

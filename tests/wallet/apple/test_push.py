@@ -164,7 +164,7 @@ async def test_a_connection_that_nobody_hears_is_found_out_by_asking(
     await asyncio.sleep(0.5)
     assert apns.connections == 1, "one that answers is kept"
     apns.deaf = True
-    await asyncio.to_thread(apns.wait_until_alone)
+    await asyncio.to_thread(apns.wait_until, lambda: not apns.connections)
     apns.deaf = False
     assert await pusher.push(tokens(1)) == [PUSHED]
     assert len({push.connection for push in apns.pushes}) == 2

@@ -1,6 +1,7 @@
 """Cards at Google, told of over REST: what is told, when, and what is left there in the end."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -388,3 +389,52 @@ async def test_many_cards_at_once_tell_of_their_class_once(desk: Desk) -> None:
     assert [call.path for call in desk.google.api_calls].count("loyaltyClass") == 1
     assert len(desk.google.held["loyaltyObject"]) == 12
     assert desk.google.calls.count("POST /token") == 1
+
+
+async def test_whatever_fails_on_the_way_google_ends_with_what_the_ledger_says(
+    desk: Desk, sealer: Sealer, account: ServiceAccount, http: httpx.AsyncClient
+) -> None:
+    """Two processes, several customers, refusals, lost answers and repetitions, in an order that chance makes."""
+    chance = random.Random(7)
+    others = [desk.cards, await worker_of(desk.database, sealer, desk.google, account, http)]
+
+    def given(conn: Connection) -> list[Pass]:
+        people = [new_customer(conn, desk.program) for _ in range(5)]
+        return [pass_for(conn, desk.program.id, each, "google") for each in people]
+
+    passes = [desk.held, *await desk.database.write(given)]
+    waiting = {each.id for each in passes}
+
+    async def deliver(pass_id: str) -> None:
+        try:
+            await chance.choice(others).store(a_delivery(desk.program.id, pass_id))
+        except (TryLater, Wait):
+            waiting.add(pass_id)
+
+    for _ in range(25):
+        changed = chance.sample(passes, 3)
+        for each in changed:
+            await desk.database.write(change_points, SLUG, each.customer_id, chance.randint(1, 9))
+        if chance.random() < 0.3:
+            desk.google.fail_next(chance.choice((503, 429, 401)))
+        desk.google.lose_answers = chance.choice((0, 0, 0, 1))
+        # As deliveries are: one at a time for a pass, or two where a lease ran out.
+        taken, waiting = waiting | {each.id for each in changed}, set()
+        again = chance.sample(sorted(taken), 1)
+        await asyncio.gather(*(deliver(pass_id) for pass_id in [*taken, *again]))
+    desk.google.recover()
+    while waiting:
+        taken, waiting = waiting, set()
+        await asyncio.gather(*(deliver(pass_id) for pass_id in taken))
+    assert desk.cards.wallet is not None
+    for each in passes:
+        shown = await find_held_card(desk.database, each.id)
+        assert shown is not None
+        content = desk.cards.wallet.object_of(
+            await desk.cards.designs.of(desk.program), card_of(desk.program, shown)
+        ).content
+        content.pop("notifyPreference", None)
+        held = {
+            name: value for name, value in (desk.google.object(each.id) or {}).items() if name != "hasUsers"
+        }
+        assert held == content

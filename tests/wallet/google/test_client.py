@@ -8,6 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.support.google import ISSUER_ID, Google
 from tests.wallet.designs import card, design
+from web.foundation.limits import Limits, Rule
+from web.foundation.pace import Pace
 from web.wallet.google import client as client_module
 from web.wallet.google.account import ServiceAccount
 from web.wallet.google.client import (
@@ -84,6 +86,33 @@ async def test_each_refusal_has_its_own_error(client: GoogleClient) -> None:
         await client.insert("loyaltyClass", PROGRAM | {"id": "1.program-x"})
     with pytest.raises(RefusedError):
         await client.insert("loyaltyClass", PROGRAM | {"id": f"{ISSUER_ID}.a b"})
+
+
+async def test_a_client_keeps_google_s_pace_by_waiting(google: Google, account: ServiceAccount) -> None:
+    google.pace = 40
+    pace = Pace(Limits(), Rule("google", "38/second"))
+    outcomes: list[str] = []
+    async with httpx.AsyncClient() as http:
+        client = GoogleClient(
+            http,
+            account,
+            api_url=google.api_url,
+            token_url=google.token_url,
+            pace=pace,
+            count=outcomes.append,
+        )
+        await client.insert("loyaltyClass", PROGRAM)
+        await asyncio.gather(*(client.get("loyaltyClass", PROGRAM["id"]) for _ in range(59)))
+        assert outcomes == ["ok"] * 60
+        google.fail_next(429, retry_after="30")
+        with pytest.raises(TooManyRequestsError):
+            await client.get("loyaltyClass", PROGRAM["id"])
+        asked = len(google.calls)
+        with pytest.raises(TooManyRequestsError) as quiet:
+            await client.get("loyaltyClass", PROGRAM["id"])
+        assert len(google.calls) == asked, "Google asked for quiet, and nobody disturbs it"
+        assert 25 < (quiet.value.retry_after or 0) <= 30
+    assert outcomes[60:] == ["too_many_requests"] * 2
 
 
 async def test_an_access_token_serves_until_it_expires(client: GoogleClient, google: Google) -> None:

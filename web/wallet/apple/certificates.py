@@ -1,5 +1,6 @@
 """The three things that sign a pass: the Pass Type ID certificate, its key, and Apple's intermediate."""
 
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,11 @@ class Certificates(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def pass_type_id(self) -> str:
         return subject_value(self.certificate, NameOID.USER_ID)
+
+    @property
+    def ends(self) -> datetime:
+        """From when on phones and Apple refuse what is signed or said with these."""
+        return min(self.certificate.not_valid_after_utc, self.intermediate.not_valid_after_utc)
 
     @property
     def team_id(self) -> str:

@@ -31,6 +31,7 @@ class AppleWallet:
         self, certificates: Certificates, *, web_service_url: str | None = None, designs_kept: int = 128
     ) -> None:
         self.pass_type_id, self.team_id = certificates.pass_type_id, certificates.team_id
+        self.ends = certificates.ends
         self._signer = ManifestSigner(certificates)
         self._web_service_url = web_service_url
         self._packages: OrderedDict[tuple[UUID, int], Package] = OrderedDict()

@@ -20,12 +20,14 @@ from web.wallet.google.client import (
     TooManyRequestsError,
 )
 from web.wallet.google.telling import OutdatedError, Teller
-from web.wallet.google.told import fingerprints, forget_told
+from web.wallet.google.told import forget_told
 from web.wallet.google.wallet import GoogleWallet
 from web.wallet.issue import card_of
 
 # The card itself gets better by none of these; the service account's rights (401, 403) are the operator's to mend.
 PASSING = {401, 403, 408, 429}
+# Programme, kind and headline: cards that agree in these are of one class.
+Like = tuple[str, str, str | None]
 NOTHING_THERE = "Google knows nothing of this installation"
 
 
@@ -38,9 +40,9 @@ class GoogleCards:
     wallet: GoogleWallet | None
     client: GoogleClient | None
     designs: Designs
-    # By a class's id: the programme's version, and what Google was told of it then.
-    _classes: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)
-    _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    # By what the cards of a class have in common: the versions of programme and design that Google knows it in.
+    _classes: dict[Like, tuple[int, int]] = field(default_factory=dict)
+    _locks: defaultdict[Like, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def store(self, delivery: Delivery) -> None:
         """The handler of `google_card`. Raises what a delivery's end is called: Drop, Wait, TryLater, GiveUp."""
@@ -71,9 +73,8 @@ class GoogleCards:
         try:
             await teller.tell(program.id, part.resource, part.content, held.version)
         except NotFoundError as error:
-            class_id = part.content["classId"]
-            self._classes.pop(class_id, None)
-            await self.database.write(forget_told, program.id, class_id)
+            self._classes.pop((program.id, card.kind, card.headline), None)
+            await self.database.write(forget_told, program.id, part.content["classId"])
             raise TryLater("Google does not have the class any more") from error
         if held.stored_at is None:
             await self.database.write(mark_stored, program.id, held.id)
@@ -110,13 +111,14 @@ class GoogleCards:
     async def _keep_class(
         self, wallet: GoogleWallet, teller: Teller, program: Program, design: Design, card: Card
     ) -> None:
-        part = wallet.class_of(design, card)
-        state = (program.version, fingerprints(part.content))
-        async with self._locks[part.content["id"]]:  # of many cards the first tells of their class
-            if self._classes.get(part.content["id"]) == state:
+        like = (program.id, card.kind, card.headline)
+        state = (program.version, design.version)
+        async with self._locks[like]:  # of many cards the first tells of their class
+            if self._classes.get(like) == state:
                 return
+            part = wallet.class_of(design, card)
             await teller.tell(program.id, part.resource, part.content, program.version)
-            self._classes[part.content["id"]] = state
+            self._classes[like] = state
 
 
 def ending(error: GoogleError) -> Exception:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Integer, String, Table, delete, select, update
+from sqlalchemy import BigInteger, Column, Integer, String, Table, bindparam, delete, select, update
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import Id, Json, Moment, insert_or_skip, metadata, utc_now
@@ -46,12 +46,14 @@ def fingerprints(content: dict[str, Any]) -> dict[str, str]:
     }
 
 
+# Made once: SQLAlchemy remembers with a statement how it is compiled.
+_FIND = select(google_told.c.fields, google_told.c.version).where(
+    google_told.c.program_id == bindparam("its_program"), google_told.c.id == bindparam("its_id")
+)
+
+
 def find_told(conn: Connection, program_id: str, google_id: str) -> Told | None:
-    row = conn.execute(
-        select(google_told.c.fields, google_told.c.version).where(
-            google_told.c.program_id == program_id, google_told.c.id == google_id
-        )
-    ).one_or_none()
+    row = conn.execute(_FIND, {"its_program": program_id, "its_id": google_id}).one_or_none()
     return None if row is None else Told(row.fields, row.version)
 
 
