@@ -21,7 +21,7 @@ A_PASS = "0199a1b2-92a3-74b5-af20-3b4c5d6e7f80"
 
 Text = Annotated[str, Meta(min_length=1, max_length=LONGEST, description="What the phone shows.")]
 Url = Annotated[
-    str, Meta(max_length=500, pattern=r"^https?://[^\s/]+", description="Opens from the message.")
+    str, Meta(max_length=500, pattern=r"^https?://[^\s/]\S*(?!\s)$", description="Opens from the message.")
 ]
 
 
