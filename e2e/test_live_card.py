@@ -50,10 +50,10 @@ def test_a_card_whose_phone_is_gone_is_void_on_it_and_there_is_a_new_one(people:
     adds_the_offered_pass(phone.page, name)
     sam.links_in_mail(address)
     sam.asks_for_card(address)
-    [session] = [
-        link for link in sam.links_in_mail(address) if "redirectTo" in link or "/download" not in link
-    ][:1]
-    sam.opens(session)
+    way_in = [link for link in sam.links_in_mail(address, at_least=2) if "/brewbar/ZXl" in link]
+    sam = people("iphone")
+    sam.opens(way_in[0])
+    sam.page.wait_for_url("**/brewbar/profile")
     sam.opens("/brewbar/profile/devices")
     sam.taps("My old phone is gone")
     sam.sees("My phone is gone")

@@ -54,7 +54,7 @@ def test_a_sealer_needs_a_key() -> None:
 
 
 def test_tags_and_codes_are_the_same_in_every_process_and_differ_by_text_context_and_key() -> None:
-    for of in (Sealer.tag, Sealer.code):
+    for of in (Sealer.tag, Sealer.mark, Sealer.code):
         assert of(OLD, "ana", "form") == of(Sealer(("an old key",)), "ana", "form")
         variants = [(OLD, "ana", "form"), (OLD, "bea", "form"), (OLD, "ana", "limits"), (NEW, "ana", "form")]
         assert len({of(*variant) for variant in variants}) == 4

@@ -28,7 +28,7 @@ TOKEN = "Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MGFiY2RlZmdoaWo"
 @pytest.mark.parametrize(
     "secret",
     [
-        new_id(),
+        pytest.param(new_id(), id="an id of today"),
         "01234567-1234-7abc-8abc-1234567890ab",
         "3c2f9f0a7f6e4d5b8a1c0e9d8b7a6f5e",
         TOKEN,

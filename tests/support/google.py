@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -467,7 +467,7 @@ def _handler(google: Google) -> type[BaseHTTPRequestHandler]:
                 return None
             return self._answer(200, answer)
 
-        def _answer(self, status: int, content: Any, headers: dict[str, str | None] | None = None) -> None:
+        def _answer(self, status: int, content: Any, headers: Mapping[str, str | None] | None = None) -> None:
             body = json.dumps(content).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")

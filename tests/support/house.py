@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -55,9 +56,12 @@ class House:
         self._let_leases_end()
 
     def _open(self) -> Server:
-        works = "false" if self._has_worker else "true"
+        settings: dict[str, Any] = {
+            **self._settings,
+            "PASITO_WORKER": "false" if self._has_worker else "true",
+        }
         return self._stack.enter_context(
-            serving(self.url, self._data_dir, port=self.port, PASITO_WORKER=works, **self._settings)
+            serving(self.url, self._data_dir, command=("serve",), port=self.port, **settings)
         )
 
     def _start_worker(self) -> None:

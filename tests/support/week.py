@@ -74,7 +74,9 @@ async def live_through(
         port = free_port()
         started = time.monotonic()
         house = await asyncio.to_thread(
-            House, stack, url, data_dir, port, PASITO_BASE_URL=BASE_URL, **apns.environment
+            lambda: House(
+                stack, url, data_dir, port, has_worker=None, PASITO_BASE_URL=BASE_URL, **apns.environment
+            )
         )
         lean, chance = Lean(port), random.Random(seed)
         week = Week(house, apns, lean, data_dir, chance, killing_on)

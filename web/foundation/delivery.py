@@ -16,23 +16,21 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ColumnElement,
-    CompoundSelect,
     Index,
     Insert,
     Integer,
     String,
     Table,
     Text,
+    TextClause,
     and_,
     bindparam,
     delete,
     exists,
     func,
     insert,
-    literal,
     select,
     text,
-    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
@@ -471,17 +469,14 @@ def due_kinds(conn: Connection, kinds: Collection[str]) -> list[str]:
     return list(conn.scalars(_due_kinds(tuple(kinds)), {"now": utc_now()})) if kinds else []
 
 
+# As text, for SQLAlchemy would go through the whole of it at each look.
 @lru_cache
-def _due_kinds(kinds: tuple[str, ...]) -> CompoundSelect[str]:
-    return union_all(
-        *(
-            select(literal(kind)).where(
-                exists().where(
-                    delivery.c.state == WAITING,
-                    delivery.c.kind == kind,
-                    delivery.c.due_at <= bindparam("now", type_=Moment),
-                )
-            )
-            for kind in kinds
-        )
+def _due_kinds(kinds: tuple[str, ...]) -> TextClause:
+    one = (
+        "select {0} as kind where exists (select 1 from delivery where {1} and kind = {0} and due_at <= :now)"
     )
+    statement = " union all ".join(
+        one.format(f"cast(:kind_{number} as varchar)", f"state = '{WAITING}'") for number in range(len(kinds))
+    )
+    named = (bindparam(f"kind_{number}", kind, String) for number, kind in enumerate(kinds))
+    return text(statement).bindparams(bindparam("now", type_=Moment), *named)

@@ -20,6 +20,7 @@ from sqlalchemy import (
     ColumnElement,
     Dialect,
     FromClause,
+    LargeBinary,
     Select,
     Text,
     cast,
@@ -35,6 +36,9 @@ from web.foundation.schema import Json, Moment
 
 T = TypeVar("T")
 
+# SQLite's driver would make a text of the bytes that msgspec reads.
+_ANSWER = Text().with_variant(LargeBinary(), "sqlite")
+
 
 class Document(Generic[T]):
     """A statement whose one answer, of one row at most, is read as a `type_`; made once, at import."""
@@ -46,7 +50,7 @@ class Document(Generic[T]):
         source: FromClause,
         *conditions: ColumnElement[bool],
     ) -> None:
-        statement = select(cast(content, Text)).select_from(source).where(*conditions)
+        statement = select(cast(content, _ANSWER)).select_from(source).where(*conditions)
         self._statement = cloned_traverse(statement, {}, {"bindparam": _literal})
         self._decoder = msgspec.json.Decoder(type_)
         self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
@@ -59,7 +63,7 @@ class Document(Generic[T]):
         sql, names, own = known
         return sql, [values[name] if name in values else own[name] for name in names]
 
-    def read(self, answer: str) -> T:
+    def read(self, answer: str | bytes) -> T:
         """Raises: msgspec.ValidationError, where the statement does not say what the type asks for."""
         return self._decoder.decode(answer)
 

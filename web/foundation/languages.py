@@ -77,6 +77,8 @@ def direction(tag: str) -> str:
 
 def interpolate(text: str, values: Mapping[str, object]) -> str:
     """`text` with its placeholders filled. KeyError for a placeholder without a value."""
+    if "%" not in text:
+        return text
     return PLACEHOLDER.sub(lambda found: str(values[found[1]]) if found[1] else "%", text)
 
 

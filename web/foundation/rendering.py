@@ -53,7 +53,12 @@ class Renderer:
         TemplateNotFound for an unknown template, UndefinedError for a name that the context lacks.
         """
         template = self._compiled.get((name, locale)) or self._template(name, locale)
-        return template.render(context)
+        # As `template.render` does, which copies the context three times.
+        whole = template.new_context({**template.globals, **context}, shared=True)
+        try:
+            return "".join(template.root_render_func(whole))
+        except Exception:
+            template.environment.handle_exception()
 
     def text(self, locale: str, message: str, /, **values: object) -> str:
         """`message` in the language of `locale`, filled in and not escaped; for a text marked with `N_`."""
@@ -102,7 +107,9 @@ def filters(formats: Formats) -> dict[str, Callable[..., str]]:
     def date(
         context: Context, value: dt.date | dt.datetime, style: Style = "medium", timezone: str = ""
     ) -> str:
-        return formats.date(value, style, timezone or context.get("timezone", ""))
+        if isinstance(value, dt.datetime) and not timezone:
+            timezone = context.get("timezone", "")
+        return formats.date(value, style, timezone)
 
     @pass_context
     def time(context: Context, value: dt.datetime | dt.time, timezone: str = "") -> str:

@@ -42,8 +42,12 @@ class Sealer:
         raise CannotOpen(context)
 
     def tag(self, text: str, context: str) -> str:
-        """A keyed hash that is the same in every process: for form tokens and for counting without keeping."""
+        """A keyed hash that is the same in every process: for counting without keeping."""
         return base64.urlsafe_b64encode(self._mac(text, context)[:18]).decode()
+
+    def mark(self, text: str, context: str) -> bytes:
+        """18 bytes like `tag`, for what no row keeps: BLAKE2 with a key, without OpenSSL's ceremony of a keyed hash."""
+        return hashlib.blake2b(f"{context}\0{text}".encode(), key=self._keys[0], digest_size=18).digest()
 
     def code(self, text: str, context: str) -> str:
         """Like `random_code`, but the same for the same text: a delivery that is repeated sends the same link."""

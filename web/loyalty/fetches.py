@@ -5,14 +5,11 @@ signature. A process that is killed forgets at most the last moment's: a card is
 """
 
 import asyncio
-
-import structlog
+import contextlib
 
 from web.foundation.database import Database, DatabaseUnreachable
 from web.loyalty.held_card import HeldCard
 from web.loyalty.installation import Fetched, mark_fetched
-
-log = structlog.get_logger("passkit")
 
 COLLECT_SECONDS = 0.3
 # As many share a statement; what is fetched meanwhile waits for the next.
@@ -28,6 +25,7 @@ class Fetches:
         self._database = database
         self._seen: dict[str, Fetched] = {}
         self._writing: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     def note(self, card: HeldCard) -> None:
         """A phone holds a card in its present version. Costs nothing where that is known."""
@@ -46,14 +44,15 @@ class Fetches:
 
     async def close(self) -> None:
         """Write down what is left."""
+        self._closing.set()
         if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.gather(self._writing, return_exceptions=True)
+            await self._writing
         await self._write_all()
 
     async def _write_for_a_while(self) -> None:
-        while self._seen:
-            await asyncio.sleep(COLLECT_SECONDS)
+        while self._seen and not self._closing.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), COLLECT_SECONDS)
             await self._write_all()
 
     async def _write_all(self) -> None:

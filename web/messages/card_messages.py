@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from html import escape
 from typing import Literal, Protocol
 
 from sqlalchemy.engine import Connection
@@ -69,7 +70,7 @@ class CardMessages:
             message_id=row.id,
             header=program.settings.name,
             # Google's messages may hold links (guide "Trigger push notifications").
-            body=f'<a href="{url}">{row.text}</a>' if row.code else row.text,
+            body=f'<a href="{url}">{escape(row.text, quote=False)}</a>' if row.code else row.text,
         )
         at_google = "notified" if outcome == "notified" else "quiet"
         await self.database.write(decide_at_google, program.id, message_id, pass_id, at_google)

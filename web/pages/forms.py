@@ -83,4 +83,4 @@ def _mixed(one: bytes, other: bytes) -> bytes:
 
 
 def _proof(sealer: Sealer, program_id: str, secret: str) -> bytes:
-    return sealer.tag(secret, f"form/{program_id}").encode()
+    return sealer.mark(secret, f"form/{program_id}")

@@ -13,6 +13,7 @@ from litestar.datastructures import Cookie
 from web.foundation.compression import compress_page, negotiate
 from web.foundation.database import DatabaseUnreachable
 from web.foundation.device import Device, describe, detect
+from web.foundation.formats import Formats
 from web.foundation.languages import choose
 from web.foundation.limits import network_of
 from web.foundation.sealing import random_code
@@ -74,9 +75,14 @@ class Visitor:
         self._cookies: list[Cookie] = []
         # What the browser will show from this answer on.
         self._new: dict[str, str] = {}
-        self._speak(self._choose_language())
+        self.language = self._choose_language()
 
     # Who is there
+
+    @cached_property
+    def formats(self) -> Formats:
+        """How the reader writes numbers, money and dates."""
+        return self.site.renderer.catalogues.find(self.language).formats
 
     @cached_property
     def device(self) -> Device:
@@ -339,11 +345,8 @@ class Visitor:
 
     def speak_for(self, customer: str) -> None:
         """Take the customer's language, unless the link or the person chose another."""
-        self._speak(self._choose_language(customer))
-
-    def _speak(self, language: str) -> None:
-        self.language = language
-        self.formats = self.site.renderer.catalogues.find(language).formats
+        self.language = self._choose_language(customer)
+        self.__dict__.pop("formats", None)
 
     def keep_language(self, language: str) -> None:
         """Remember in this browser which language was chosen."""
