@@ -56,16 +56,26 @@ class Truth:
         shown = await find_held_card(self._database, person.serial)
         if shown is None:
             return [f"{person.serial} is on a phone and nowhere else"]
+        if person.is_void:
+            # Worthless: what it says besides does not change any more.
+            return (
+                []
+                if held.opened.document.get("voided")
+                else [f"{person.serial} is void, and the phone's is not"]
+            )
         program, content = await self._of_program()
         fresh = msgspec.json.decode(content.of(card_of(program, shown)))
         if held.opened.document != fresh:
-            was = {
-                name: held.opened.document.get(name)
-                for name in fresh
-                if held.opened.document.get(name) != fresh[name]
+            shows, should = (dict(_leaves(each)) for each in (held.opened.document, fresh))
+            other = {
+                name: (shows.get(name), should[name]) for name in should if shows.get(name) != should[name]
             }
+            journal = [
+                f"{each.at:%M:%S.%f} {each.what} {each.answer}" for each in list(person.phone.journal)[:6]
+            ]
             return [
-                f"{person.serial}: the phone shows {was}, and should { ({name: fresh[name] for name in was}) }"
+                f"{person.serial} of version {shown.held.version} shows, and should: {other}; "
+                f"modified {held.last_modified}, {journal}"
             ]
         if person.is_erased:
             return []
@@ -162,3 +172,12 @@ def _installs_told(conn: Connection) -> dict[str, list[str]]:
         if row.properties:
             told.setdefault(row.properties["passId"], []).append(row.name)
     return told
+
+
+def _leaves(part: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The values in a document by their paths."""
+    if isinstance(part, dict | list):
+        for name, inner in part.items() if isinstance(part, dict) else enumerate(part):
+            yield from _leaves(inner, f"{path}/{name}")
+    else:
+        yield path, part
