@@ -202,7 +202,13 @@ def test_what_became_of_a_message_is_told_truly(
     assert answers[0].json()["status"] == "queued"
     told = api.patch("/v1/loyalty/push-1", json={"balance": 1, "message": "Thank you"}).json()["meta"]
     assert told["notifications"] == {"status": "queued", "message": ""}
-    assert api.post("/v1/push", json=bare | {"url": "javascript:alert(1)"}).status_code == 422
+    for address in (
+        "javascript:alert(1)",
+        "https://a.example/\r\nset-cookie: a=b",
+        "https://a.example/\n",
+        "https:///x",
+    ):
+        assert api.post("/v1/push", json=bare | {"url": address}).status_code == 422
     assert api.post("/v1/push", json=bare | {"customer_id": "nobody"}).status_code == 404
     texts = [row["text"] for row in rows_of(url, "push_message", customer_id=who)]
     assert texts.count("Your reward is ready!") == 4

@@ -42,7 +42,7 @@ def card_holder(conn: Connection, program: Program, **changes: object) -> str:
 def android_holder(conn: Connection, program: Program) -> str:
     customer_id = new_customer(conn, program, platform=None)
     held = pass_for(conn, program.id, customer_id, "google")
-    mark_stored(conn, program.id, held.id)
+    mark_stored(conn, program.id, held.id, held.version)
     mark_installed(conn, program.id, held.id)
     return customer_id
 

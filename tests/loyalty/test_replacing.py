@@ -15,6 +15,7 @@ from web.loyalty.link import one_time_link
 from web.loyalty.program import Program
 from web.loyalty.replacing import replace_card
 from web.loyalty.scan import ReplacedCard, scan_card
+from web.loyalty.visit import begin_visit, find_visit, grant
 from web.loyalty.wallet_pass import find_pass, find_pass_by_id, pass_for
 
 
@@ -27,6 +28,8 @@ async def test_the_old_card_is_worthless_and_the_new_one_has_everything(
         before = find_contact(conn, program.id, customer_id)
         old = pass_for(conn, program.id, customer_id, "apple")
         make_download_link(conn, program, customer_id, created_by="test")
+        visit_id, token = begin_visit(conn, program.id)
+        grant(conn, program.id, visit_id, customer_id)
         assert before is not None
         number = replace_card(conn, program.id, customer_id)
         assert number not in (None, before.card_number)
@@ -47,6 +50,9 @@ async def test_the_old_card_is_worthless_and_the_new_one_has_everything(
         assert held.available == 70
         links = select(one_time_link.c.revoked_at).where(one_time_link.c.customer_id == customer_id)
         assert all(conn.scalars(links)), "a link in a lost phone's inbox opens nothing"
+        visit = find_visit(conn, program.id, token)
+        assert visit is not None
+        assert visit.granted_customer() is None, "nor does its browser"
         voided = select(event.c.properties).where(
             event.c.customer_id == customer_id, event.c.name == PASS_VOIDED
         )

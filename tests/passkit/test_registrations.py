@@ -5,6 +5,8 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
+from sqlalchemy.engine import Connection
 
 from tests.loyalty.people import new_customer
 from tests.pages.members import beside
@@ -12,8 +14,9 @@ from tests.passkit.phones import PASS_TYPE, Issued, Phone, call, eventually, iss
 from tests.support.rows import rows_of
 from tests.support.serving import Server
 from web.foundation.schema import new_id, utc_now
-from web.loyalty.installation import forget_push_token
+from web.loyalty.installation import MOST_PHONES, forget_push_token, register_device
 from web.loyalty.personal_data import erase
+from web.loyalty.program import Program
 from web.loyalty.wallet_pass import pass_for, void_passes, wallet_pass
 
 
@@ -80,6 +83,38 @@ def test_whoever_changed_between_download_and_registration_is_told_at_once(serve
     assert updates(issued) == 0, "nobody holds it yet"
     Phone(server).registers(issued)
     assert updates(issued) == 1
+
+
+def test_whoever_brings_a_pass_from_elsewhere_is_told_to_look(server: Server) -> None:
+    """The browser that got the newest version need not be the one whose older copy is installed."""
+    issued = issue(server)
+    database = server.environment["DATABASE_URL"]
+    issued.gets(40)
+    current = issued.row()["version"]
+    beside(
+        server,
+        lambda conn, program: conn.execute(
+            update(wallet_pass).where(wallet_pass.c.id == issued.held.id).values(handed_version=current)
+        ),
+    )
+    Phone(server).registers(issued)
+    assert len(rows_of(database, "delivery", lane=f"apple_card:{issued.held.id}")) == 1
+
+
+def test_of_more_phones_than_anybody_has_the_newest_are_kept(server: Server) -> None:
+    issued = issue(server)
+
+    def fill(conn: Connection, program: Program) -> None:
+        for number in range(MOST_PHONES + 5):
+            register_device(conn, issued.held, program.id, f"made-up-{number}", f"{number:08x}")
+
+    beside(server, fill)
+    phone = Phone(server)
+    assert phone.registers(issued).status_code == 201
+    kept = {row["device_id"] for row in devices(issued)}
+    assert len(kept) == MOST_PHONES
+    assert phone.device in kept
+    assert "made-up-0" not in kept
 
 
 WRONG: dict[str, Callable[[Issued], tuple[str, dict[str, str]]]] = {

@@ -82,7 +82,7 @@ def test_the_back_links_lead_to_the_session_pages() -> None:
     "wrong",
     [
         {"token": "short"},
-        {"scale": 3},
+        {"scale": 4},
         {"expires": datetime(2031, 1, 1)},  # noqa: DTZ001
         {"locations": (Location(latitude=0, longitude=0, text=""),) * 11},
         {"links": (Link(label="rewards", url="https://a.example"),) * 2},

@@ -188,7 +188,8 @@ async def void_pass(call: Call) -> PassShown:
 async def replace_customer_card(call: Call) -> CardReplaced:
     """Replace a card whose phone was lost.
 
-    Every pass of the customer is void at once, and the old number is refused at the till. Points stay as they are.
+    Every pass of the customer is void at once, the old number is refused at the till, and whoever is signed in to the
+    customer's pages is signed out. Points stay as they are.
     """
     return await call.write(_replace, call)
 

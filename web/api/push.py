@@ -13,16 +13,14 @@ from web.api.problems import Problem
 from web.api.shapes import A_CUSTOMER, A_LOCATION, A_MOMENT, Id, Input, Output
 from web.foundation.schema import is_id
 from web.loyalty.card_message import LONGEST
-from web.loyalty.push_message import REASONS, Kind, push, push_once
+from web.loyalty.push_message import LONGEST_URL, REASONS, URL_PATTERN, Kind, push, push_once
 from web.loyalty.push_result import Outcome, Result, result_of
 
 TAG = "Messages"
 A_PASS = "0199a1b2-92a3-74b5-af20-3b4c5d6e7f80"
 
 Text = Annotated[str, Meta(min_length=1, max_length=LONGEST, description="What the phone shows.")]
-Url = Annotated[
-    str, Meta(max_length=500, pattern=r"^https?://[^\s/]+", description="Opens from the message.")
-]
+Url = Annotated[str, Meta(max_length=LONGEST_URL, pattern=URL_PATTERN, description="Opens from the message.")]
 
 
 class NewMessage(Input, rename=None):

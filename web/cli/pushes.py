@@ -1,5 +1,6 @@
 """Commands for messages to customers' cards."""
 
+import re
 from uuid import UUID
 
 import click
@@ -8,7 +9,7 @@ from sqlalchemy.engine import Connection
 from web.cli.base import Context
 from web.loyalty.card_message import LONGEST
 from web.loyalty.directory import find_customer
-from web.loyalty.push_message import REASONS, SWITCHES, Kind, push
+from web.loyalty.push_message import LONGEST_URL, REASONS, SWITCHES, URL_PATTERN, Kind, push
 from web.loyalty.push_result import Result, result_of
 
 
@@ -36,7 +37,7 @@ def push_send(context: Context, slug: str, customer: str, text: str, url: str | 
     """Send a message to every phone that holds a customer's card."""
     if not 1 <= len(text.strip()) <= LONGEST:
         raise click.ClickException(f"--text: write 1 to {LONGEST} characters.")
-    if url is not None and (len(url) > 500 or not url.startswith(("http://", "https://")) or " " in url):
+    if url is not None and (len(url) > LONGEST_URL or not re.search(URL_PATTERN, url)):
         raise click.ClickException("--url: write an address like https://example.com/rewards.")
 
     def work(conn: Connection) -> Result | None:

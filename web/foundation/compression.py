@@ -14,7 +14,7 @@ try:
     # A third of zlib's time, and a little shorter.
     from isal import isal_zlib as quick
 except ImportError:  # it is made for x86-64 and ARM64
-    quick = zlib
+    quick = zlib  # type: ignore[misc]
 
 Coding = Literal["br", "gzip", ""]
 

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from web.foundation.delivery import INSERT, delivery_row, enqueue_merged
 from web.foundation.schema import Id, Json, Moment, metadata, utc_now
+from web.loyalty.program import program
 from web.loyalty.wallet_pass import move_versions, update_row, wallet_pass
 
 # The delivery that rolls a version out, and the one by which the phones of a batch of passes hear of it.
@@ -77,6 +78,8 @@ def settle_design(conn: Connection, program_id: str, parts: dict[str, str]) -> C
 
     A programme's first version has nothing to be rolled out over.
     """
+    # All processes notice at once, and the first version has no row yet to wait for.
+    conn.execute(select(program.c.id).where(program.c.id == program_id).with_for_update())
     last = _locked(conn, program_id)
     if last is not None and last.parts == parts:
         return None

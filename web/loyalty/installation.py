@@ -30,10 +30,13 @@ from web.foundation.delivery import enqueue_merged
 from web.foundation.schema import Id, Moment, insert_or_skip, metadata, utc_now
 from web.loyalty.customer import customer
 from web.loyalty.event import CARD_INSTALLED, CARD_UNINSTALLED, record
-from web.loyalty.wallet_pass import Pass, find_pass_by_id, move_versions, update_row, wallet_pass
+from web.loyalty.wallet_pass import Pass, move_versions, update_row, wallet_pass
 
 # Phones that were off, or without a network, hear of an erased customer's card within this time or never.
 TOLD_WITHIN = timedelta(days=30)
+# A person has a phone, a watch and a tablet, and each restore brings a new name. Whoever has the pass's token could
+# otherwise fill the disk, and each change would be pushed to all that they made up.
+MOST_PHONES = 40
 
 # One row for each phone and pass of Apple's. A phone names itself by a device id, which a restore from a backup
 # changes, and is reached by its push token, which may change at any time.
@@ -55,7 +58,9 @@ Index("ix_pass_device_push_token", pass_device.c.push_token)
 def register_device(conn: Connection, held: Pass, program_id: str, device_id: str, push_token: str) -> bool:
     """A phone wants to hear of a pass's changes; True if it did not before.
 
-    A phone may have fetched the pass before its last change, and then hears of that at once.
+    The pass may have come to it before its last change, from whatever browser, backup or other phone: it hears at
+    once, and whoever holds the present version is answered that nothing changed. Beyond so many phones the one that
+    was silent longest is forgotten.
     """
     now = utc_now()
     is_new = bool(
@@ -83,12 +88,23 @@ def register_device(conn: Connection, held: Pass, program_id: str, device_id: st
     )
     if is_new:
         mark_installed(conn, program_id, held.id)
-        current = find_pass_by_id(conn, program_id, held.id)
-        if current is not None and current.version != current.handed_version:
-            enqueue_merged(conn, [update_row(program_id, held.id, "apple")])
+        _forget_beyond(conn, program_id, held.id, MOST_PHONES)
+        enqueue_merged(conn, [update_row(program_id, held.id, "apple")])
     # What was pushed to its former token a moment ago may never have reached it: it hears of that at the new one.
     enqueue_merged(conn, [update_row(row.program_id, row.pass_id, "apple") for row in renamed])
     return is_new
+
+
+def _forget_beyond(conn: Connection, program_id: str, pass_id: str, most: int) -> None:
+    its = (pass_device.c.program_id == program_id, pass_device.c.pass_id == pass_id)
+    silent = conn.scalars(
+        select(pass_device.c.device_id)
+        .where(*its)
+        .order_by(pass_device.c.updated_at.desc(), pass_device.c.device_id)
+        .offset(most)
+    ).all()
+    if silent:
+        conn.execute(delete(pass_device).where(*its, pass_device.c.device_id.in_(silent)))
 
 
 def unregister_device(conn: Connection, program_id: str, pass_id: str, device_id: str) -> bool:

@@ -39,6 +39,10 @@ PUSH = "push"
 # The same to the same customer within this is the caller's retry.
 REPEATED_WITHIN = timedelta(days=1)
 
+# A link's address as it is sent in a header: of nothing but what RFC 3986 writes addresses with.
+URL_PATTERN = r"^https?://[!-.0-~][!-~]*(?!\s)$"
+LONGEST_URL = 500
+
 Kind = Literal["marketing", "service", "balance", "tier", "reward", "referral"]
 Status = Literal["queued", "held", "released", "notDelivered"]
 Reason = Literal["no_pass", "preference", "consent", "expired"]
@@ -68,7 +72,7 @@ push_message = Table(
     Column("customer_id", Id, nullable=False),
     Column("kind", String(12), nullable=False),
     Column("text", String(LONGEST), nullable=False),
-    Column("url", String(500)),
+    Column("url", String(LONGEST_URL)),
     # The end of the short address under which the card links to `url`.
     Column("code", String(CODE_LENGTH)),
     Column("status", String(16), nullable=False),

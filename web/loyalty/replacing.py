@@ -8,6 +8,8 @@ from web.foundation.short_code import new_code
 from web.loyalty.customer import CARD_NUMBER_LENGTH, customer
 from web.loyalty.event import CARD_REPLACED, record
 from web.loyalty.link import revoke_links
+from web.loyalty.session import end_sessions
+from web.loyalty.visit import end_grants
 from web.loyalty.wallet_pass import card_changed, void_passes, wallet_pass
 
 # Whose card a number was. The till is told so, and the number is never given again.
@@ -21,11 +23,14 @@ replaced_number = Table(
 )
 
 
-def replace_card(conn: Connection, program_id: str, customer_id: str) -> str | None:
+def replace_card(
+    conn: Connection, program_id: str, customer_id: str, *, keep_sessions: bool = False
+) -> str | None:
     """Void every pass of a customer and give the card a new number, which is returned; None for an unknown customer.
 
-    Links to the card are dead, too: the inbox may be on the lost phone. Coupons and gift cards stay what they are, and
-    their holder puts them into the wallet again.
+    Links to the card are dead, too: the inbox may be on the lost phone. So are sessions, whose pages show the new
+    number, unless the caller looks after them (`keep_sessions`), and what a browser may fetch after a registration.
+    Coupons and gift cards stay what they are, and their holder puts them into the wallet again.
     """
     old = conn.scalar(
         select(customer.c.card_number)
@@ -46,6 +51,9 @@ def replace_card(conn: Connection, program_id: str, customer_id: str) -> str | N
         .values(card_number=new, updated_at=now)
     )
     revoke_links(conn, program_id, customer_id)
+    end_grants(conn, program_id, customer_id)
+    if not keep_sessions:
+        end_sessions(conn, program_id, customer_id)
     voided = void_passes(conn, program_id, wallet_pass.c.customer_id == customer_id)
     card_changed(conn, program_id, customer_id)
     record(conn, program_id, CARD_REPLACED, customer_id, {"passesVoided": len(voided)})

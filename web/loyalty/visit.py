@@ -185,6 +185,15 @@ def grant(conn: Connection, program_id: str, visit_id: str, customer_id: str) ->
     grant_many(conn, [(program_id, visit_id, customer_id)])
 
 
+def end_grants(conn: Connection, program_id: str, customer_id: str) -> None:
+    """Let no browser fetch a customer's card any more because they registered or confirmed there."""
+    conn.execute(
+        update(visit)
+        .where(visit.c.program_id == program_id, visit.c.customer_id == customer_id)
+        .values(granted_until=None)
+    )
+
+
 def grant_many(conn: Connection, grants: list[tuple[str, str, str]]) -> None:
     """Like `grant`, for many: each a programme's id, a visit's and a customer's."""
     until = utc_now() + GRANT

@@ -353,13 +353,19 @@ def mark_handed(conn: Connection, program_id: str, held: Pass) -> None:
         )
 
 
-def mark_stored(conn: Connection, program_id: str, pass_id: str) -> None:
-    """Remember that the vendor holds the pass, so that a link need only name it."""
-    conn.execute(
+def mark_stored(conn: Connection, program_id: str, pass_id: str, version: int) -> None:
+    """Remember that the vendor holds the pass, so that a link need only name it.
+
+    `version` is what it was given. What changed on the way there was told to nobody, and is told now.
+    """
+    present = conn.execute(
         update(wallet_pass)
         .where(wallet_pass.c.program_id == program_id, wallet_pass.c.id == pass_id)
         .values(stored_at=utc_now())
-    )
+        .returning(wallet_pass.c.version, wallet_pass.c.platform)
+    ).one_or_none()
+    if present is not None and present.version != version:
+        enqueue_merged(conn, [update_row(program_id, pass_id, present.platform)])
 
 
 def pass_for(

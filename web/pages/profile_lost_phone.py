@@ -43,6 +43,6 @@ async def show_new(request: AnyRequest, slug: FromPath[str]) -> Response[bytes]:
 
 def _replace(conn: Connection, program_id: str, customer_id: str, this_session: str | None) -> None:
     """`this_session` is the only one that stays open; None leaves all of them open."""
-    replace_card(conn, program_id, customer_id)
+    replace_card(conn, program_id, customer_id, keep_sessions=True)
     if this_session is not None:
         end_sessions(conn, program_id, customer_id, this_session)

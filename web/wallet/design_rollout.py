@@ -5,15 +5,20 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
 
-from web.foundation.database import Database
+import structlog
+
+from web.foundation.database import Database, DatabaseUnreachable
 from web.foundation.delivery import Delivery, Drop, Wait, enqueue_merged
 from web.loyalty.card_design import newest_design, roll_out, settle_design
 from web.loyalty.installation import forget_push_token, phones_with
+from web.loyalty.program import Program
 from web.loyalty.programs import Programs
 from web.loyalty.wallet_pass import update_row
 from web.wallet.apple.push import Pusher
 from web.wallet.design_parts import parts_of
 from web.wallet.designs import Designs
+
+log = structlog.get_logger("designs")
 
 BATCH = 500
 # Shorter than a delivery's lease, so that no second worker thinks this one dead.
@@ -34,15 +39,25 @@ class DesignWatch:
     _seen: dict[str, int] = field(default_factory=dict)
 
     async def look(self) -> None:
+        """Raises: DatabaseUnreachable. A programme whose design cannot be made is looked at again next time."""
         for program in self.programs.all():
             if self._seen.get(program.id) == program.version:
                 continue
-            parts = parts_of(program, await self.designs.of(program))
-            last = await self.database.read(newest_design, program.id)
-            if last is None or last.parts != parts:
-                await self.database.write(settle_design, program.id, parts)
-                self.work_to_do.set()
-            self._seen[program.id] = program.version
+            try:
+                await self._settle(program)
+            except DatabaseUnreachable:
+                raise
+            except Exception as error:  # the cards of all other programmes must not stay as they are for it
+                log.error("a design cannot be made", program=program.slug, kind=type(error).__name__)
+            else:
+                self._seen[program.id] = program.version
+
+    async def _settle(self, program: Program) -> None:
+        parts = parts_of(program, await self.designs.of(program))
+        last = await self.database.read(newest_design, program.id)
+        if last is None or last.parts != parts:
+            await self.database.write(settle_design, program.id, parts)
+            self.work_to_do.set()
 
 
 @dataclass(frozen=True)

@@ -89,20 +89,21 @@ def _number_of(design: Design) -> int:
 def card_of(program: Program, shown: HeldCard) -> Card:
     """One customer's card, as of now, in the language that they chose where the programme speaks it.
 
-    An erased customer's is void and says nothing but that.
+    An erased customer's is void and says nothing but that. Nor does a loyalty card that was made void: the phone that
+    holds it may be lost, and the number that the customer has now is for the new one alone.
     """
     settings, held, standing = program.settings, shown.held, shown.standing
     offered = settings.languages
-    if standing is None:
+    language = standing.locale if standing and standing.locale in offered else offered[0]
+    if standing is None or (held.kind == "loyalty" and held.voided_at is not None):
         return Card(
             kind=held.kind,
             serial=held.id,
             token=held.token,
             number="",
-            locale=offered[0],
+            locale=language,
             voided=True,
         )
-    language = standing.locale if standing.locale in offered else offered[0]
     if shown.item is not None:
         return _card_of_item(program, held, shown.item, standing.name, language)
     title = settings.say(standing.next_reward, language) if standing.next_reward else None
@@ -133,7 +134,6 @@ def card_of(program: Program, shown: HeldCard) -> Card:
             else None
         ),
         hears_places=wants.location,
-        voided=held.voided_at is not None,
         message=Message(text=shown.message.text, code=shown.message.code) if shown.message else None,
         speaks=voice_of(program, held, wants),
     )

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from sqlalchemy.engine import Connection
 
 from tests.conftest import BOTH, Fresh
@@ -19,7 +19,7 @@ from tests.support.google import Google
 from tests.support.ledger import change_points
 from web.demo import SLUG
 from web.foundation.database import Database
-from web.foundation.delivery import Delivery, Drop, GiveUp, TryLater, Wait
+from web.foundation.delivery import Delivery, Drop, GiveUp, TryLater, Wait, delivery
 from web.foundation.schema import utc_now
 from web.foundation.sealing import Sealer
 from web.loyalty.customer import Details, change_details
@@ -77,14 +77,14 @@ class Desk:
         return self.google.held["loyaltyClass"][self.object["classId"]]
 
 
-def a_delivery(program_id: str, pass_id: str) -> Delivery:
+def a_delivery(program_id: str, pass_id: str, tries: int = 1) -> Delivery:
     return Delivery(
         program_id=program_id,
         id="0199a1b2-0000-7000-8000-000000000000",
         kind="google_card",
         event_id=None,
         payload={"pass_id": pass_id},
-        tries=1,
+        tries=tries,
         created_at=utc_now(),
     )
 
@@ -211,10 +211,11 @@ async def test_what_a_card_shows_no_more_is_gone_at_google_and_messages_stay(des
 
 async def test_a_void_card_is_inactive_and_an_erased_customer_leaves_nothing(desk: Desk) -> None:
     await desk.deliver()
-    await desk.database.write(void_passes, desk.program.id, wallet_pass.c.id == desk.held.id)
-    assert await desk.deliver() == ["PATCH loyaltyObject"]
-    assert desk.object["state"] == "INACTIVE"
     number = desk.object["accountId"]
+    await desk.database.write(void_passes, desk.program.id, wallet_pass.c.id == desk.held.id)
+    assert await desk.deliver() == ["GET loyaltyObject", "PUT loyaltyObject"]
+    assert desk.object["state"] == "INACTIVE"
+    assert not {NAME, number} & set(map(str, desk.object.values())), "the phone may be in a stranger's hands"
     desk.object["messages"] = [{"header": "Hi", "body": f"Dear {NAME}"}]
     await desk.database.write(erase, desk.program.id, desk.customer_id, [])
     await desk.deliver()
@@ -301,6 +302,49 @@ async def test_a_lost_answer_does_no_harm(desk: Desk) -> None:
         await desk.deliver()
     await desk.deliver()
     assert desk.object["loyaltyPoints"]["balance"] == {"int": 7}
+
+
+async def test_a_change_that_arrived_unnoticed_and_was_taken_back_does_not_stay(desk: Desk) -> None:
+    await desk.deliver()
+    await desk.earn(7)
+    desk.google.lose_answers = 1
+    with pytest.raises(TryLater):
+        await desk.deliver()
+    desk.google.lose_answers = 0
+    await desk.earn(-7)
+    await desk.deliver()
+    assert desk.object["loyaltyPoints"]["balance"] == {"int": 0}
+
+    # A worker that was killed between Google's answer and its own note leaves no doubt behind, but a second try.
+    desk.object["loyaltyPoints"]["balance"] = {"int": 9}
+    await desk.cards.store(a_delivery(desk.program.id, desk.held.id, tries=2))
+    assert desk.object["loyaltyPoints"]["balance"] == {"int": 0}
+
+
+@on_both
+async def test_what_changes_while_google_takes_a_card_for_the_first_time_is_told_too(desk: Desk) -> None:
+    client = desk.cards.client
+    assert client is not None
+    insert = client.insert
+
+    async def and_earn(resource: Any, content: Any) -> Any:
+        answer = await insert(resource, content)
+        if resource == "loyaltyObject":
+            await desk.earn(50)
+        return answer
+
+    def taken(conn: Connection) -> int:
+        return conn.execute(
+            update(delivery).where(delivery.c.merge_key.is_not(None)).values(merge_key=None)
+        ).rowcount
+
+    client.insert = and_earn  # type: ignore[method-assign]
+    await desk.database.write(taken)
+    await desk.deliver()
+    assert desk.object["loyaltyPoints"]["balance"] == {"int": 0}
+    assert await desk.database.write(taken) == 1, "another delivery waits"
+    await desk.deliver()
+    assert desk.object["loyaltyPoints"]["balance"] == {"int": 50}
 
 
 @on_both

@@ -46,18 +46,21 @@ class GoogleCards:
 
     async def store(self, delivery: Delivery) -> None:
         """The handler of `google_card`. Raises what a delivery's end is called: Drop, Wait, TryLater, GiveUp."""
-        await self.keep(delivery.program_id, delivery.payload["pass_id"])
+        await self.keep(delivery.program_id, delivery.payload["pass_id"], again=delivery.tries > 1)
 
-    async def keep(self, program_id: str, pass_id: str) -> None:
-        """Make Google hold a pass as it is now. Raises: the same."""
+    async def keep(self, program_id: str, pass_id: str, *, again: bool = False) -> None:
+        """Make Google hold a pass as it is now. Raises: the same.
+
+        `again`: an earlier try may have arrived there without our knowing.
+        """
         try:
-            await self._keep(program_id, pass_id)
+            await self._keep(program_id, pass_id, again)
         except OutdatedError as error:
             raise Wait("Google was told something newer meanwhile", timedelta(seconds=1)) from error
         except GoogleError as error:
             raise ending(error) from error
 
-    async def _keep(self, program_id: str, pass_id: str) -> None:
+    async def _keep(self, program_id: str, pass_id: str, again: bool) -> None:
         wallet, teller = self._at_work()
         program, shown = await self._read(program_id, pass_id)
         held = shown.held
@@ -71,13 +74,13 @@ class GoogleCards:
         await self._keep_class(wallet, teller, program, design, card)
         part = wallet.object_of(design, card)
         try:
-            await teller.tell(program.id, part.resource, part.content, held.version)
+            await teller.tell(program.id, part.resource, part.content, held.version, again=again)
         except NotFoundError as error:
             self._classes.pop((program.id, card.kind, card.headline), None)
             await self.database.write(forget_told, program.id, part.content["classId"])
             raise TryLater("Google does not have the class any more") from error
         if held.stored_at is None:
-            await self.database.write(mark_stored, program.id, held.id)
+            await self.database.write(mark_stored, program.id, held.id, held.version)
 
     async def place(self, program: Program, shown: HeldCard) -> None:
         """Make sure that Google holds a pass, so that a link need only name it; a newer content is left alone.
@@ -89,7 +92,7 @@ class GoogleCards:
         await self._keep_class(wallet, teller, program, design, card)
         part = wallet.object_of(design, card)
         await teller.place(program.id, part.resource, part.content, shown.held.version)
-        await self.database.write(mark_stored, program.id, shown.held.id)
+        await self.database.write(mark_stored, program.id, shown.held.id, shown.held.version)
 
     def _at_work(self) -> tuple[GoogleWallet, Teller]:
         if self.wallet is None or self.client is None:

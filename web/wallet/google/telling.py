@@ -9,11 +9,13 @@ from web.wallet.google.client import (
     NotFoundError,
     QuotaExceededError,
     Resource,
+    UnavailableError,
 )
 from web.wallet.google.objects import Json
 from web.wallet.google.told import (
     PASSING_FIELDS,
     Told,
+    doubt_told,
     find_told,
     fingerprints,
     forget_told,
@@ -41,12 +43,18 @@ class Teller:
     def __init__(self, database: Database, client: GoogleClient) -> None:
         self._database, self._client = database, client
 
-    async def tell(self, program_id: str, resource: Resource, content: Json, version: int) -> bool:
+    async def tell(
+        self, program_id: str, resource: Resource, content: Json, version: int, *, again: bool = False
+    ) -> bool:
         """Make Google hold this content; False where it did already. `version` grows with the content.
+
+        `again`: what was told last may not be all that arrived, so the content is put whole.
 
         Raises: OutdatedError, and a GoogleError for Google's no.
         """
         told = await self._database.read(find_told, program_id, content["id"])
+        if told is not None and again:
+            told = Told({}, told.version)
         prints = fingerprints(content)
         if told is not None and told.fields == prints:
             return False
@@ -63,6 +71,10 @@ class Teller:
             except NotFoundError:
                 await self._database.write(forget_told, program_id, content["id"])
                 await self._client.insert(resource, content)
+            except UnavailableError:
+                # The answer is lost, and the request may have arrived.
+                await self._database.write(doubt_told, program_id, content["id"])
+                raise
         if not await self._database.write(note_told, program_id, content["id"], Told(prints, version)):
             raise OutdatedError(content["id"])
         return True

@@ -70,7 +70,7 @@ def note_told(conn: Connection, program_id: str, google_id: str, told: Told) -> 
         update(google_told).where(here, google_told.c.version <= told.version).values(values)
     ).rowcount:
         return True
-    conn.execute(update(google_told).where(here).values(fields={}))
+    doubt_told(conn, program_id, google_id)
     return False
 
 
@@ -87,6 +87,12 @@ def note_placed(conn: Connection, program_id: str, google_id: str, told: Told) -
             )
         ).rowcount
     )
+
+
+def doubt_told(conn: Connection, program_id: str, google_id: str) -> None:
+    """Nobody knows any more what Google holds."""
+    here = (google_told.c.program_id == program_id) & (google_told.c.id == google_id)
+    conn.execute(update(google_told).where(here).values(fields={}))
 
 
 def forget_told(conn: Connection, program_id: str, google_id: str) -> None:
