@@ -75,17 +75,23 @@ def register_device(conn: Connection, held: Pass, program_id: str, device_id: st
             )
         ).rowcount
     )
+    renamed = conn.execute(
+        update(pass_device)
+        .where(pass_device.c.device_id == device_id, pass_device.c.push_token != push_token)
+        .values(push_token=push_token, updated_at=now)
+        .returning(pass_device.c.program_id, pass_device.c.pass_id)
+    ).all()
+    # That it has registered again counts as well, against an older word that its token is gone.
     is_this = and_(pass_device.c.program_id == program_id, pass_device.c.pass_id == held.id)
     conn.execute(
-        update(pass_device)
-        # That it has registered again counts as well, against an older word that its token is gone.
-        .where(pass_device.c.device_id == device_id, or_(pass_device.c.push_token != push_token, is_this))
-        .values(push_token=push_token, updated_at=now)
+        update(pass_device).where(pass_device.c.device_id == device_id, is_this).values(updated_at=now)
     )
     if is_new:
         mark_installed(conn, program_id, held.id)
         _forget_beyond(conn, program_id, held.id, MOST_PHONES)
         enqueue_merged(conn, [update_row(program_id, held.id, "apple")])
+    # What was pushed to its former token a moment ago may never have reached it: it hears of that at the new one.
+    enqueue_merged(conn, [update_row(row.program_id, row.pass_id, "apple") for row in renamed])
     return is_new
 
 
