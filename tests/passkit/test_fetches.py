@@ -4,10 +4,13 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.loyalty.people import new_customer
 from tests.passkit.phones import PASS_TYPE
+from tests.wallet import designs
+from tests.wallet.apple.verifier import verify
 from tests.wallet.designs import design
 from web.foundation.database import Database, DatabaseUnreachable
 from web.foundation.schema import utc_now
@@ -28,7 +31,7 @@ from web.loyalty.program import Program
 from web.loyalty.programs import Programs
 from web.loyalty.wallet_pass import Pass, card_changed, find_pass_by_id, pass_for
 from web.wallet.apple import wallet
-from web.wallet.apple.development import development_certificates
+from web.wallet.apple.development import ROOT, development_certificates
 from web.wallet.apple.wallet import AppleWallet
 
 
@@ -137,3 +140,21 @@ async def test_a_thousand_phones_at_a_new_design_have_it_drawn_once(
     packages = await asyncio.gather(*(apple.ready(look) for _ in range(1000)))
     assert len({id(package) for package in packages}) == 1
     assert len(drawn) == 1, "whoever hung up did not take it away"
+
+
+async def test_passes_that_are_asked_for_at_once_are_each_its_own_and_a_bad_one_spoils_none(
+    tmp_path: Any,
+) -> None:
+    certificates = development_certificates(tmp_path, pass_type_id=PASS_TYPE, team_id="DEVTEAM000")
+    apple = AppleWallet(certificates)
+    package = await apple.ready(design())
+    # One cannot be written: its member's name is no text.
+    cards = [designs.card(serial=f"{number:012}") for number in range(40)]
+    cards[9] = msgspec.structs.replace(cards[9], member=object())
+    built = await asyncio.gather(*(apple.build(package, each) for each in cards), return_exceptions=True)
+    assert isinstance(built[9], Exception)
+    for number, made in enumerate(built):
+        if number != 9:
+            assert isinstance(made, bytes)
+            found = verify(made, tmp_path / ROOT)
+            assert found.document["serialNumber"] == f"{number:012}"

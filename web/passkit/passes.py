@@ -27,8 +27,9 @@ async def send_current(request: AnyRequest) -> ASGIApp:
     program = await parts.programs.current(card.program_id, card.program_version)
     if program is None:
         raise Refused(503)
-    package = await apple_of(parts).ready(await parts.designs.of(program))
-    body = package.build(card_of(program, card))
+    apple = apple_of(parts)
+    package = await apple.ready(await parts.designs.of(program))
+    body = await apple.build(package, card_of(program, card))
     parts.fetches.note(card)
     parts.metrics.phone_fetches.labels("sent").inc()
     return Answer(

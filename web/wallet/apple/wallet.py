@@ -10,12 +10,15 @@ from uuid import UUID
 from web.wallet.apple.certificates import Certificates
 from web.wallet.apple.content import Content
 from web.wallet.apple.images import render_images
-from web.wallet.apple.package import Package
+from web.wallet.apple.package import Package, build_all
 from web.wallet.apple.signing import ManifestSigner
 from web.wallet.card import Card, Design
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+# Some five milliseconds, after which others may have a turn.
+MOST_TOGETHER = 16
 
 MEDIA_TYPE = "application/vnd.apple.pkpass"
 
@@ -38,6 +41,7 @@ class AppleWallet:
         self._pictures: OrderedDict[bytes, dict[str, bytes]] = OrderedDict()
         self._designs_kept = designs_kept
         self._drawing: dict[tuple[UUID, int], asyncio.Task[Package]] = {}
+        self._asked: list[tuple[Package, Card, asyncio.Future[bytes]]] = []
         self._lock = Lock()
 
     def package(self, design: Design, card: Card) -> bytes:
@@ -55,6 +59,32 @@ class AppleWallet:
             drawing.add_done_callback(lambda _: self._drawing.pop(key))
         # Whoever gives up waiting does not take the others' picture away.
         return await asyncio.shield(drawing)
+
+    async def build(self, package: Package, card: Card) -> bytes:
+        """The `.pkpass` of a card, built with those that others ask for at this very moment; see `build_all`."""
+        loop = asyncio.get_running_loop()
+        built: asyncio.Future[bytes] = loop.create_future()
+        self._asked.append((package, card, built))
+        if len(self._asked) == 1:
+            loop.call_soon(self._build_asked, loop)
+        return await built
+
+    def _build_asked(self, loop: asyncio.AbstractEventLoop) -> None:
+        some, self._asked = self._asked[:MOST_TOGETHER], self._asked[MOST_TOGETHER:]
+        if self._asked:
+            loop.call_soon(self._build_asked, loop)
+        wanted = [each for each in some if not each[2].done()]
+        try:
+            passes = build_all([(package, card) for package, card, _ in wanted])
+        except Exception:  # one card that cannot be built is not the others' trouble
+            for package, card, built in wanted:
+                try:
+                    built.set_result(package.build(card))
+                except Exception as error:
+                    built.set_exception(error)
+            return
+        for (_, _, built), made in zip(wanted, passes, strict=True):
+            built.set_result(made)
 
     def prepare(self, design: Design) -> Package:
         """Renders a design's pictures unless that is done: up to a second of work, for another thread."""
