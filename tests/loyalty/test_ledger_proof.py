@@ -29,6 +29,7 @@ from web.loyalty.lot import lot, lot_use
 from web.loyalty.points import earn, reverse, spend
 from web.loyalty.program import Program, create_program, load_program
 from web.loyalty.program_settings import ProgramSettings
+from web.loyalty.wallet_pass import find_pass_by_id, pass_for
 
 T = TypeVar("T")
 APPEND_ONLY = ("ledger_entry", "lot_use", "ledger_checkpoint")
@@ -307,7 +308,11 @@ def test_balances_and_lots_are_rebuilt_from_the_entries_alone(books: Books) -> N
         spoilt = {"available": 1, "pending": 2, "reserved": 3, "number": 4, "lifetime_earned": 5}
         conn.execute(update(balance).values(**spoilt, head_hash="?"))
         conn.execute(update(lot).values(remaining=0))
+        card = pass_for(conn, books.program.id, books.ana, "apple")
         assert rebuild_balances(conn, books.program.id) == 2
+        corrected = find_pass_by_id(conn, books.program.id, card.id)
+        assert corrected is not None
+        assert corrected.version > card.version, "the phone shows what was wrong"
         assert (conn.execute(kept).all(), conn.execute(lots).all()) == before
         assert list(verify(conn, books.program.id, books.keys)) == []
         assert rebuild_balances(conn, books.program.id) == 0

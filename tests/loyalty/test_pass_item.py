@@ -1,5 +1,6 @@
 """Coupons, gift cards and memberships as passes: issued once, changed on every phone, worthless when they are over."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -152,6 +153,15 @@ async def test_issued_twice_under_one_reference_it_is_one(database: Database, pr
             issue_item(conn, program.id, ben, named)
 
     await database.write(story)
+
+
+async def test_asked_for_many_times_at_the_same_moment_it_is_one(
+    database: Database, program: Program
+) -> None:
+    ana = await database.write(new_customer, program)
+    named = NewItem(kind="membership", title={"en": "Friends"}, number="M-1", reference=f"crm-{new_id()}")
+    made = await asyncio.gather(*(database.write(issue_item, program.id, ana, named) for _ in range(6)))
+    assert len({item.id for item in made}) == 1
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,16 @@ def test_of_more_phones_than_anybody_has_the_newest_are_kept(server: Server) -> 
     assert "made-up-0" not in kept
 
 
+def test_a_pass_is_not_registered_without_end(sqlite_server: Server) -> None:
+    issued, phone = issue(sqlite_server), Phone(sqlite_server)
+    statuses = [phone.registers(issued).status_code for _ in range(130)]
+    assert statuses[:60] == [201] + [200] * 59
+    assert statuses[-1] == 429
+    assert Phone(sqlite_server).registers(issue(sqlite_server)).status_code == 201, (
+        "others are in nobody's way"
+    )
+
+
 WRONG: dict[str, Callable[[Issued], tuple[str, dict[str, str]]]] = {
     "no token": lambda issued: (issued.held.id, {}),
     "an empty one": lambda issued: (issued.held.id, {"authorization": "ApplePass"}),

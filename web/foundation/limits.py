@@ -57,6 +57,8 @@ GOOGLE_WALLET = Rule("google_wallet", "20/second")
 GOOGLE_CALLBACK = Rule("google_callback", "600/minute")
 # A card is on a few phones, and each fetches it once for a change; each time costs us a signature.
 PHONE_FETCH = Rule("phone_fetch", "600/minute")
+# A phone registers once for each pass, and again after a restore; each time is a write, and may be an event.
+PHONE_REGISTRATION = Rule("phone_registration", "60/minute")
 # Tokens have 256 random bits. A restored phone asks for passes that are gone; a carrier's network has many phones.
 PHONE_STRANGER = Rule("phone_stranger", "600/minute")
 # Phones complain when something is wrong, and all of a roll-out's with the same words: some are enough.

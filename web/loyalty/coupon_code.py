@@ -159,6 +159,15 @@ def find_assigned(
     return find_held(conn, program_id, rule, *theirs)
 
 
+def lock_assigned(conn: Connection, program_id: str, assigned_id: str) -> None:
+    """Nobody else changes this coupon until the commit."""
+    conn.execute(
+        select(coupon_code.c.id)
+        .where(coupon_code.c.program_id == program_id, coupon_code.c.id == assigned_id)
+        .with_for_update()
+    )
+
+
 def find_held(conn: Connection, program_id: str, *where: ColumnElement[bool]) -> Assigned | None:
     row = conn.execute(_SELECT.where(coupon_code.c.program_id == program_id, *where).limit(1)).first()
     return None if row is None else Assigned(**row._mapping)

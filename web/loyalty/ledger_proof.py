@@ -24,6 +24,7 @@ from web.loyalty.lot import lot, lot_use
 from web.loyalty.points import GIVING
 from web.loyalty.program import program
 from web.loyalty.tier_count import counted_since
+from web.loyalty.wallet_pass import card_changed
 
 # Under what name the clock's book keeps when the whole ledger was proven last, and how many faults were found.
 VERIFIED = "ledger verify"
@@ -300,6 +301,7 @@ def _rebuild(conn: Connection, program_id: str, customer_id: str) -> bool:
             .where(balance.c.program_id == program_id, balance.c.customer_id == customer_id)
             .values(**counted, version=balance.c.version + 1, updated_at=max(utc_now(), held.updated_at))
         )
+        card_changed(conn, program_id, customer_id)
     used = (
         select(func.coalesce(func.sum(lot_use.c.amount), 0))
         .where(lot_use.c.program_id == lot.c.program_id, lot_use.c.lot_id == lot.c.id)

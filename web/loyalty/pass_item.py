@@ -16,13 +16,13 @@ from sqlalchemy import (
     Index,
     String,
     Table,
-    insert,
+    false,
     select,
     update,
 )
 from sqlalchemy.engine import Connection
 
-from web.foundation.schema import Id, Json, Moment, is_id, metadata, new_id, utc_now
+from web.foundation.schema import Id, Json, Moment, insert_or_skip, is_id, metadata, new_id, utc_now
 from web.foundation.sealing import random_code
 from web.loyalty.coupon_code import Assigned
 from web.loyalty.event import PASS_ISSUED, record
@@ -129,22 +129,18 @@ def issue_item(conn: Connection, program_id: str, customer_id: str, new: NewItem
     Raises: InvalidItem, ReferenceTaken where that one is another customer's or of another kind.
     """
     _check(new)
-    if new.reference is not None:
-        known = find_item(conn, program_id, pass_item.c.reference == new.reference)
-        if known is not None:
-            if (known.customer_id, known.kind) != (customer_id, new.kind):
-                raise ReferenceTaken(new.reference)
-            return known
-    return _insert(conn, program_id, customer_id, new, None)
+    is_it = false() if new.reference is None else pass_item.c.reference == new.reference
+    item = _made_once(conn, program_id, customer_id, new, None, is_it)
+    if (item.customer_id, item.kind) != (customer_id, new.kind):
+        raise ReferenceTaken(new.reference)
+    return item
 
 
 def item_of_coupon(conn: Connection, program_id: str, assigned: Assigned) -> Item:
     """The item of a customer's coupon, issued when it is first asked for."""
-    known = find_item(conn, program_id, pass_item.c.coupon_code_id == assigned.id)
-    if known is not None:
-        return known
     new = NewItem(kind="coupon", title=assigned.name, number=assigned.code, expires_at=assigned.expires_at)
-    return _insert(conn, program_id, assigned.customer_id, new, assigned.id)
+    is_its = pass_item.c.coupon_code_id == assigned.id
+    return _made_once(conn, program_id, assigned.customer_id, new, assigned.id, is_its)
 
 
 def change_item(conn: Connection, program_id: str, item_id: str, **changes: Any) -> Item:
@@ -254,9 +250,18 @@ def pass_for_item(conn: Connection, program_id: str, item: Item, platform: Platf
     return found
 
 
-def _insert(
-    conn: Connection, program_id: str, customer_id: str, new: NewItem, coupon_code_id: str | None
+def _made_once(
+    conn: Connection,
+    program_id: str,
+    customer_id: str,
+    new: NewItem,
+    coupon_code_id: str | None,
+    is_it: ColumnElement[bool],
 ) -> Item:
+    """The item of this description, made now unless there is one, also of those who ask at the same moment."""
+    known = find_item(conn, program_id, is_it)
+    if known is not None:
+        return known
     now = utc_now()
     row = {
         **msgspec.structs.asdict(new),
@@ -268,8 +273,11 @@ def _insert(
         "updated_at": now,
         "voided_at": None,
     }
-    conn.execute(insert(pass_item).values(program_id=program_id, **row))
-    return Item(**row)
+    if conn.execute(insert_or_skip(conn, pass_item).values(program_id=program_id, **row)).rowcount:
+        return Item(**row)
+    known = find_item(conn, program_id, is_it)
+    assert known is not None, "another transaction has just made it"
+    return known
 
 
 def _this(program_id: str, item_id: str) -> tuple[ColumnElement[bool], ...]:

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from web.foundation.limits import LINK_USE
 from web.foundation.schema import is_id, utc_now
 from web.foundation.short_code import ALPHABET
-from web.loyalty.coupon_code import find_assigned
+from web.loyalty.coupon_code import find_assigned, lock_assigned
 from web.loyalty.pass_item import Item, ItemVoid, find_item, item_of_coupon, pass_for_item, pass_item
 from web.loyalty.wallet_pass import Platform, mark_handed
 from web.pages.member import member_of
@@ -96,6 +96,8 @@ def _issue(conn: Connection, program_id: str, item: Item, platform: Platform) ->
 
 
 def _of_coupon(conn: Connection, program_id: str, assigned_id: str, customer_id: str) -> Item | None:
+    # Who uses it or takes it back at this moment waits, and then finds its pass.
+    lock_assigned(conn, program_id, assigned_id)
     found = find_assigned(conn, program_id, assigned_id, customer_id)
     if found is None or not found.is_good(utc_now()):
         return None

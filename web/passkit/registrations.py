@@ -8,6 +8,7 @@ from litestar.types import ASGIApp
 from sqlalchemy import bindparam, literal, select
 
 from web.foundation.document import Document, list_of
+from web.foundation.limits import PHONE_REGISTRATION
 from web.loyalty.installation import pass_device, register_device, unregister_device
 from web.loyalty.wallet_pass import wallet_pass
 from web.passkit.calls import (
@@ -67,6 +68,7 @@ async def register(request: AnyRequest) -> ASGIApp:
     """
     parts = parts_of(request)
     card = await holder_of(request)
+    await parts.limit(PHONE_REGISTRATION, card.held.id)
     device = _device(request)
     sent = _registration.decode(await request.body())
     is_new = await parts.database.write(register_device, card.held, card.program_id, device, sent.push_token)
@@ -81,6 +83,7 @@ async def unregister(request: AnyRequest) -> ASGIApp:
     """200, whether the phone was registered or not."""
     parts = parts_of(request)
     card = await holder_of(request)
+    await parts.limit(PHONE_REGISTRATION, card.held.id)
     gone = await parts.database.write(unregister_device, card.program_id, card.held.id, _device(request))
     parts.metrics.phone_registrations.labels("gone" if gone else "unknown").inc()
     if gone:
