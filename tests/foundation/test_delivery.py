@@ -17,6 +17,7 @@ from web.foundation.delivery import (
     LEASE,
     PAUSES,
     WAITING,
+    Away,
     Delivery,
     Drop,
     GiveUp,
@@ -196,6 +197,23 @@ async def test_the_receiver_s_own_wish_counts_where_it_is_longer(database: Datab
     clock.now += timedelta(minutes=7)
     await database.write(finish, await take_one(database), TryLater("busy", timedelta(seconds=1)))
     assert (await row(database, delivery_id)).due_at > clock.now + PAUSES[1] * 0.79
+
+
+async def test_of_what_only_changed_the_end_of_an_outage_is_noticed_within_minutes(
+    database: Database, clock: Clock
+) -> None:
+    delivery_id, began = await put(database), clock.now
+    tries = 0
+    while clock.now < began + timedelta(days=3):
+        taken = await take_one(database)
+        assert taken.tries == 1, "it is never put aside"
+        assert await database.write(finish, taken, Away("no answer")) == WAITING
+        due = (await row(database, delivery_id)).due_at
+        assert timedelta(seconds=3) < due - clock.now <= timedelta(minutes=6)
+        assert due - clock.now <= max(timedelta(seconds=6), (clock.now - began) * 0.6)
+        clock.now, tries = due, tries + 1
+    assert tries < 3 * 24 * 16
+    assert await database.write(finish, await take_one(database), None) == DONE
 
 
 async def test_what_will_never_be_taken_is_put_aside_at_once(database: Database) -> None:

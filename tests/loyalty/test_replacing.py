@@ -12,6 +12,7 @@ from web.loyalty.customer import find_contact
 from web.loyalty.customer_link import make_download_link
 from web.loyalty.event import CARD_REPLACED, PASS_VOIDED, event
 from web.loyalty.link import one_time_link
+from web.loyalty.pass_item import NewItem, issue_item, require_item
 from web.loyalty.program import Program
 from web.loyalty.replacing import replace_card
 from web.loyalty.scan import ReplacedCard, scan_card
@@ -61,6 +62,19 @@ async def test_the_old_card_is_worthless_and_the_new_one_has_everything(
             event.c.customer_id == customer_id, event.c.name == CARD_REPLACED
         )
         assert conn.scalar(told) == {"passesVoided": 1}
+
+    await database.write(story)
+
+
+async def test_what_else_was_on_it_has_other_addresses(database: Database, program: Program) -> None:
+    def story(conn: Connection) -> None:
+        customer_id = new_customer(conn, program)
+        new = NewItem(kind="gift_card", title={"en": "Gift card"}, number="1", amount=500)
+        before = issue_item(conn, program.id, customer_id, new)
+        replace_card(conn, program.id, customer_id)
+        after = require_item(conn, program.id, before.id)
+        assert after.code != before.code
+        assert (after.amount, after.voided_at) == (500, None)
 
     await database.write(story)
 

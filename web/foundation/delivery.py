@@ -44,6 +44,7 @@ LEASE = timedelta(seconds=60)
 PAUSES = tuple(
     timedelta(seconds=seconds) for seconds in (5, 20, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 )
+SHORTEST_PATIENCE, LONGEST_PATIENCE = timedelta(seconds=5), timedelta(minutes=5)
 WAITING, DONE, DEAD, DROPPED = "waiting", "done", "dead", "dropped"
 UNTAKEN = "state = 'waiting' and merge_key is not null"
 
@@ -109,6 +110,11 @@ class TryLater(Exception):
     def __init__(self, reason: str, after: timedelta | None = None) -> None:
         super().__init__(reason)
         self.after = after
+
+
+class Away(TryLater):
+    """The receiver is not to be had now, and what it is told is only that something changed: the newest counts,
+    whenever it is back. Tried again soon, ever more seldom up to five minutes, and never put aside."""
 
 
 class Wait(Exception):
@@ -260,6 +266,8 @@ def finish(conn: Connection, taken: Delivery, error: Exception | None) -> str:
             state, due = DROPPED, now
         case Wait():
             state, due = WAITING, now + error.after
+        case Away():
+            state, due = WAITING, now + max(_patience(now - taken.created_at), error.after or timedelta())
         case GiveUp():
             state, due = DEAD, now
         case _ if taken.is_last_try:
@@ -282,13 +290,18 @@ def finish(conn: Connection, taken: Delivery, error: Exception | None) -> str:
             ended_at=None if state == WAITING else now,
             # What was said may name a person; once it is said nobody needs it here.
             **({"payload": {}} if state in (DONE, DROPPED) else {}),
-            **({"tries": taken.tries - 1} if isinstance(error, Wait) else {}),
+            **({"tries": taken.tries - 1} if isinstance(error, Away | Wait) else {}),
             last_error=None if error is None else f"{type(error).__name__}: {error}"[:500],
         )
     ).rowcount
     if state == WAITING and changed:
         _let_followers_wait(conn, taken, due)
     return state
+
+
+def _patience(age: timedelta) -> timedelta:
+    """Half as long again as it has waited already, so that an outage is caught up with in proportion to its length."""
+    return min(max(age / 2, SHORTEST_PATIENCE), LONGEST_PATIENCE) * random.uniform(0.8, 1.2)  # noqa: S311 - spreads the load
 
 
 def _let_followers_wait(conn: Connection, first: Delivery, due: datetime) -> None:

@@ -4,10 +4,12 @@ from sqlalchemy import Column, String, Table, insert, select, update
 from sqlalchemy.engine import Connection
 
 from web.foundation.schema import Id, Moment, metadata, utc_now
+from web.foundation.sealing import random_code
 from web.foundation.short_code import new_code
 from web.loyalty.customer import CARD_NUMBER_LENGTH, customer
 from web.loyalty.event import CARD_REPLACED, record
 from web.loyalty.link import revoke_links
+from web.loyalty.pass_item import items_of, pass_item
 from web.loyalty.session import end_sessions
 from web.loyalty.visit import end_grants
 from web.loyalty.wallet_pass import card_changed, void_passes, wallet_pass
@@ -56,8 +58,19 @@ def replace_card(
         end_sessions(conn, program_id, customer_id)
     voided = void_passes(conn, program_id, wallet_pass.c.customer_id == customer_id)
     card_changed(conn, program_id, customer_id)
+    _move_items(conn, program_id, customer_id)
     record(conn, program_id, CARD_REPLACED, customer_id, {"passesVoided": len(voided)})
     return new
+
+
+def _move_items(conn: Connection, program_id: str, customer_id: str) -> None:
+    """The addresses of coupons and gift cards were in the lost phone's mail: they lead nowhere any more."""
+    for item in items_of(conn, program_id, customer_id):
+        conn.execute(
+            update(pass_item)
+            .where(pass_item.c.program_id == program_id, pass_item.c.id == item.id)
+            .values(code=random_code())
+        )
 
 
 def is_replaced(conn: Connection, program_id: str, card_number: str) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from web.foundation.database import Database
-from web.foundation.delivery import Delivery, Drop, TryLater
+from web.foundation.delivery import Away, Delivery, Drop
 from web.loyalty.installation import forget_push_token, phones_of
 from web.wallet.apple.push import Pusher
 
@@ -28,7 +28,7 @@ class AppleCards:
     async def tell(self, delivery: Delivery) -> None:
         """Push to each phone of the pass; phones that are gone are forgotten.
 
-        Raises: Drop, TryLater, PushRefused. After either of the last two every phone is pushed to again, which costs
+        Raises: Drop, Away, PushRefused. After either of the last two every phone is pushed to again, which costs
         one that was reached before no more than a question.
         """
         if self.pusher is None:
@@ -44,7 +44,7 @@ class AppleCards:
             raise PushRefused(f"Apple refuses our pushes: {refused[0].reason}")
         if later := [outcome for outcome in outcomes if outcome.verdict == "later"]:
             waits = [outcome.after for outcome in later if outcome.after is not None]
-            raise TryLater(f"Apple: {later[0].reason}", max(waits, default=None))
+            raise Away(f"Apple: {later[0].reason}", max(waits, default=None))
 
     async def _phones(self, program_id: str, pass_id: str) -> list[str]:
         """The phones of a pass. Those of all deliveries that were claimed together are read by one statement."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from web.foundation.database import Database
-from web.foundation.delivery import Delivery, Drop, GiveUp, TryLater, Wait
+from web.foundation.delivery import Away, Delivery, Drop, GiveUp, TryLater, Wait
 from web.loyalty.held_card import HeldCard, find_held_card
 from web.loyalty.program import Program
 from web.loyalty.programs import Programs
@@ -130,5 +130,5 @@ def ending(error: GoogleError) -> Exception:
     if isinstance(error, TooManyRequestsError):
         return Wait("Google asked for quiet", after or timedelta(seconds=5))
     if error.status is None or error.status >= 500 or error.status in PASSING:
-        return TryLater(f"Google answered {error.status}", after)
+        return Away(f"Google answered {error.status}", after)
     return GiveUp(f"Google answered {error.status}")
