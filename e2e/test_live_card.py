@@ -62,6 +62,8 @@ def test_a_card_whose_phone_is_gone_is_void_on_it_and_there_is_a_new_one(people:
     sam.page.get_by_label("I am sure: replace my card").check()
     sam.taps("Replace my card")
     sam.sees("Your new card")
-    old = phone.page.locator(".card").filter(has_text=name)
+    # The card that is open on the old phone: it says whose it was no more.
+    old = phone.page.locator(".wallet--open .card")
     expect(old).to_contain_text("Void", timeout=SOON)
+    expect(old).not_to_contain_text(name)
     assert sam.takes_apple_pass()[:2] == b"PK"
