@@ -101,9 +101,10 @@ def test_a_card_too_long_for_a_link_is_at_google_before_the_phone_gets_there(
 def test_where_google_takes_too_long_the_page_says_not_yet(shop: Server, google: Google) -> None:
     address = new_address()
     with shop.client(user_agent=PIXEL) as client:
+        # From the start: the worker tells Google of a card as soon as it is issued.
+        google.delay = 4.0
         register(client, address, name="Zoë")
         customer = customer_of(shop, address)
-        google.delay = 4.0
         began = time.monotonic()
         answer = client.get("/brewbar/google-wallet")
         google.delay = 0.0
