@@ -160,12 +160,11 @@ def webhook_paused(
         brand,
         renderer,
         url=help_url,
-        webhook=webhook,
+        command=f"python -m web webhook resume --program {slug} {webhook}",
         host=one_line(host, 80),
         reason=one_line(reason),
         at=at,
         timezone=time_zone,
-        slug=slug,
     )
 
 
